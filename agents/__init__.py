@@ -1,0 +1,1 @@
+"""The worker processes: one Faust agent, one topic, one consumer group each."""

@@ -1,0 +1,1 @@
+"""MongoDB, the source of truth."""

@@ -1,0 +1,54 @@
+"""The message document, and the message as clients see it.
+
+The document decides: everything that clients, cache and topics carry of a message is rendered from
+it here, so a message has the same bytes everywhere.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+Document = dict[str, Any]
+
+
+def format_time(value: datetime) -> str:
+    """Render a time as `2026-01-22T10:15:30.123Z`: always three digits and `Z`."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03}Z"
+
+
+def render(document: Document) -> bytes:
+    """The JSON of a message, as clients see it; of a deleted one, its tombstone.
+
+    It begins with `{"id":"…","rev":`, by which the append script finds it in the cache list.
+    """
+    if document.get("deletedAt") is not None:
+        return orjson.dumps(
+            {
+                "id": document["_id"],
+                "rev": document["rev"],
+                "channelId": document["channelId"],
+                "number": document.get("number"),
+                "deleted": True,
+                "deletedAt": format_time(document["deletedAt"]),
+            }
+        )
+    edited = document.get("editedAt")
+    return orjson.dumps(
+        {
+            "id": document["_id"],
+            "rev": document["rev"],
+            "channelId": document["channelId"],
+            "number": document.get("number"),
+            "senderId": document["senderId"],
+            "senderName": document["senderName"],
+            "content": document["content"],
+            "replyTo": document.get("replyTo"),
+            "mentions": document.get("mentions", []),
+            "reactions": document.get("reactions", []),
+            # Kept as the text that was checked once, so that it is never reordered or rounded.
+            "metadata": orjson.Fragment(document.get("metadata", "{}")),
+            "createdAt": format_time(document["createdAt"]),
+            "editedAt": None if edited is None else format_time(edited),
+        }
+    )

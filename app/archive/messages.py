@@ -1,0 +1,238 @@
+"""The messages: insert, change, page, and the marks that the agents leave on them."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne, WriteConcern
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from app.archive.documents import Document
+from app.clients import Database
+from app.errors import RequestError
+from app.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that a client wants to send. `metadata` is JSON text."""
+
+    channel_id: str
+    sender_id: str
+    sender_name: str
+    content: str
+    reply_to: str | None = None
+    mentions: tuple[str, ...] = ()
+    metadata: str = "{}"
+    key: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Tells whether a repeat under the same key is the same message."""
+        parts = (
+            self.channel_id,
+            self.content,
+            self.reply_to,
+            self.mentions,
+            self.metadata,
+        )
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an agent has applied of a message: its record's rev and position, and the number it
+    gave (None: the message keeps the one it has)."""
+
+    message_id: str
+    topic: str
+    rev: int
+    incarnation: str
+    partition: int
+    offset: int
+    number: int | None
+
+
+class NumberConflict(Exception):  # noqa: N818 - it is what happened
+    """Somebody else numbers the same channel."""
+
+
+class Messages:
+    """The collection `messages`."""
+
+    def __init__(self, database: Database) -> None:
+        self._messages = database["messages"]
+        # Numbers are made durable by the barrier at a batch's end, not by every write before it.
+        self._unconfirmed = self._messages.with_options(write_concern=WriteConcern(w=1))
+        self._barriers = database["barriers"]
+
+    async def insert(self, draft: Draft) -> tuple[Document, bool]:
+        """Insert a message; return its document and whether it is new.
+
+        Raises:
+            RequestError: `idempotency_conflict`, the key was used for another message.
+        """
+        now = _now()
+        document: Document = {
+            "_id": new_id(),
+            "channelId": draft.channel_id,
+            "senderId": draft.sender_id,
+            "senderName": draft.sender_name,
+            "content": draft.content,
+            "replyTo": draft.reply_to,
+            "mentions": list(draft.mentions),
+            "metadata": draft.metadata,
+            "rev": 1,
+            "reactions": [],
+            "createdAt": now,
+            "changedAt": now,
+            "pendingSince": now,
+        }
+        if draft.key is not None:
+            document |= {"idempotencyKey": draft.key, "idempotencyHash": draft.digest}
+        try:
+            await self._messages.insert_one(document)
+        except DuplicateKeyError:
+            sent = {"senderId": draft.sender_id, "idempotencyKey": draft.key}
+            existing = await self._messages.find_one(sent)
+            if draft.key is None or existing is None:
+                raise
+            if existing["idempotencyHash"] != draft.digest:
+                detail = "this key was used for another message"
+                raise RequestError("idempotency_conflict", detail) from None
+            return existing, False
+        return document, True
+
+    async def get(self, message_id: str) -> Document | None:
+        """Return a message's document, also of a deleted one."""
+        return await self._messages.find_one({"_id": message_id})
+
+    async def edit(self, message_id: str, changes: Mapping[str, Any]) -> Document | None:
+        """Set `content`, `metadata` or both; None if the message is missing or deleted."""
+        return await self._change(
+            {"_id": message_id, "deletedAt": None}, {**changes, "editedAt": _now()}
+        )
+
+    async def delete(self, message_id: str) -> Document | None:
+        """Delete a message; None if it is missing or was deleted before."""
+        return await self._change({"_id": message_id, "deletedAt": None}, {"deletedAt": _now()})
+
+    async def _change(self, query: Mapping[str, Any], fields: Mapping[str, Any]) -> Document | None:
+        return await self._messages.find_one_and_update(
+            query,
+            {
+                "$set": {**fields, "pendingSince": _now()},
+                "$inc": {"rev": 1},
+                "$currentDate": {"changedAt": True},
+            },
+            return_document=ReturnDocument.AFTER,
+        )
+
+    async def page(
+        self,
+        channel_id: str,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        up_to: int | None = None,
+    ) -> list[Document]:
+        """Return numbered, undeleted messages, newest first.
+
+        `after` gives the `limit` messages next above it; all bounds are numbers, `before` and
+        `after` exclusive, `up_to` inclusive.
+        """
+        bounds: dict[str, int] = {"$gt": after or 0}
+        if before is not None:
+            bounds["$lt"] = before
+        if up_to is not None:
+            bounds["$lte"] = up_to
+        query = {"channelId": channel_id, "number": bounds, "deletedAt": None}
+        direction = DESCENDING if after is None else ASCENDING
+        found = self._messages.find(query).sort("number", direction).limit(limit)
+        documents = await found.to_list(limit)
+        return documents if after is None else documents[::-1]
+
+    async def number_of(self, message_id: str) -> int | None:
+        """Return a message's number; None if there is no such message or it has none yet."""
+        found = await self._messages.find_one({"_id": message_id}, {"number": 1})
+        return None if found is None else found.get("number")
+
+    async def find_all(self, message_ids: Iterable[str]) -> dict[str, Document]:
+        """Return the documents of many messages, by id."""
+        found = self._messages.find({"_id": {"$in": list(message_ids)}})
+        return {document["_id"]: document async for document in found}
+
+    async def highest_number(self, channel_id: str) -> int:
+        """Return the newest number of a channel, 0 if it has none."""
+        return (await self.highest_numbers([channel_id]))[channel_id]
+
+    async def highest_numbers(self, channel_ids: Sequence[str]) -> dict[str, int]:
+        """Return the newest number of each channel in one query, 0 where there is none."""
+        match = {"channelId": {"$in": list(channel_ids)}, "number": {"$exists": True}}
+        group = {"_id": "$channelId", "number": {"$last": "$number"}}
+        stages: list[dict[str, Any]] = [
+            {"$match": match},
+            {"$sort": {"channelId": 1, "number": 1}},
+            {"$group": group},
+        ]
+        highest = dict.fromkeys(channel_ids, 0)
+        async for row in self._messages.aggregate(stages):
+            highest[row["_id"]] = row["number"]
+        return highest
+
+    async def apply(self, marks: Sequence[Applied]) -> None:
+        """Write numbers and marks of a batch, each only forward; safe to repeat.
+
+        Raises:
+            NumberConflict: another worker gave one of these numbers to another message.
+        """
+        try:
+            await self._unconfirmed.bulk_write([_mark(mark) for mark in marks], ordered=True)
+        except BulkWriteError as error:
+            codes = {item["code"] for item in (error.details or {}).get("writeErrors", [])}
+            if codes == {11000}:
+                raise NumberConflict from error
+            raise
+
+    async def confirm(self, owner: str) -> None:
+        """Return when a majority has everything that this process wrote before."""
+        change = {"$currentDate": {"at": True}}
+        await self._barriers.update_one({"_id": owner}, change, upsert=True)
+
+    async def pending(self, older_than_seconds: float, limit: int) -> list[Document]:
+        """Return changed messages that no agent has applied for so long, oldest first."""
+        until = _now() - timedelta(seconds=older_than_seconds)
+        query = {"pendingSince": {"$lt": until}, "deadLettered": None}
+        return await self._messages.find(query).sort("pendingSince", 1).limit(limit).to_list(limit)
+
+
+def _mark(mark: Applied) -> UpdateOne:
+    path = f"applied.{mark.topic}"
+    applied = {
+        "rev": mark.rev,
+        "incarnation": mark.incarnation,
+        "partition": mark.partition,
+        "offset": mark.offset,
+    }
+    fields: dict[str, Any] = {
+        path: applied,
+        "changedAt": "$$NOW",
+        # Still pending if the message has been changed again meanwhile.
+        "pendingSince": {
+            "$cond": [{"$lte": ["$rev", mark.rev]}, "$$REMOVE", "$pendingSince"],
+        },
+    }
+    if mark.number is not None:
+        fields["number"] = {"$ifNull": ["$number", mark.number]}
+    forward = {"_id": mark.message_id, "$nor": [{f"{path}.rev": {"$gte": mark.rev}}]}
+    return UpdateOne(forward, [{"$set": fields}])
+
+
+def _now() -> datetime:
+    """The time now, in the milliseconds that MongoDB keeps."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

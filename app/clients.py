@@ -1,0 +1,105 @@
+"""Connections to Redis, MongoDB and Kafka: open, ping, wait for, close."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.errors import PyMongoError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.errors import Unavailable
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PING_SECONDS: Final = 2.0
+MONGODB_SECONDS: Final = 5.0
+"""What a request waits for MongoDB before it is answered with 503."""
+
+Database = AsyncIOMotorDatabase[dict[str, Any]]
+Outage = (RedisError, PyMongoError, KafkaError, OSError, TimeoutError)
+
+
+def open_redis(settings: Settings) -> "Redis":
+    """Return a client of Redis; it connects when it is first used, and again after a loss."""
+    return Redis(
+        host=settings.redis_host,
+        port=settings.redis_port,
+        socket_timeout=5,
+        socket_connect_timeout=PING_SECONDS,
+        client_name=settings.kafka_client_id,
+    )
+
+
+def open_mongodb(settings: Settings) -> Database:
+    """Return the database that the settings name; it connects when it is first used."""
+    uri = settings.mongodb_uri.get_secret_value()
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        uri,
+        tz_aware=True,
+        appname=settings.kafka_client_id,
+        serverSelectionTimeoutMS=int(MONGODB_SECONDS * 1000),
+        connectTimeoutMS=int(PING_SECONDS * 1000),
+        socketTimeoutMS=int(MONGODB_SECONDS * 2000),
+        # A change that only a minority has is not accepted: it could be rolled back.
+        w="majority",
+        wTimeoutMS=int(MONGODB_SECONDS * 1000),
+        journal=True,
+    )
+    return client.get_database(urlsplit(uri).path.strip("/") or "hubbub")
+
+
+def create_producer(settings: Settings) -> AIOKafkaProducer:
+    """Return a producer, not yet started: all replicas acknowledge, and a repeat is no double."""
+    return AIOKafkaProducer(
+        bootstrap_servers=list(settings.kafka_brokers),
+        client_id=settings.kafka_client_id,
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=131_072,
+        max_request_size=1_048_576,
+        request_timeout_ms=30_000,
+        retry_backoff_ms=100,
+    )
+
+
+def create_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """Return a client for topics and groups, not yet started."""
+    return AIOKafkaAdminClient(
+        bootstrap_servers=list(settings.kafka_brokers), client_id=settings.kafka_client_id
+    )
+
+
+async def wait_for(
+    name: str, connect: Callable[[], Awaitable[object]], *, timeout_seconds: float
+) -> None:
+    """Call `connect` until it succeeds, saying once that a start waits for `name`.
+
+    Raises:
+        Unavailable: it has not succeeded within `timeout_seconds`.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    said = False
+    while True:
+        try:
+            await asyncio.wait_for(connect(), max(PING_SECONDS * 2, 1))
+        except Outage as error:
+            if time.monotonic() > deadline:
+                detail = f"{name} does not answer after {timeout_seconds:g} s"
+                raise Unavailable(name, detail) from error
+            if not said:
+                log.warning("waiting_for_dependency", extra={"dependency": name})
+                said = True
+            await asyncio.sleep(0.25)
+        else:
+            if said:
+                log.info("dependency_answers", extra={"dependency": name})
+            return

@@ -1,0 +1,78 @@
+"""`release`: provision topics and indexes. Idempotent; runs before every deploy."""
+
+import logging
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from app.archive.indexes import ensure_indexes
+from app.archive.topics import TopicRegistry
+from app.clients import create_admin, open_mongodb, wait_for
+from app.errors import ProvisionError
+from app.settings import Settings
+from app.topics import TOPICS, Topic
+
+log = logging.getLogger(__name__)
+
+
+async def release(settings: Settings) -> None:
+    """Make what is missing, note each topic's incarnation, and refuse what differs.
+
+    Raises:
+        Unavailable: MongoDB or Kafka does not answer.
+        ProvisionError: a topic has another number of partitions than it was made with.
+    """
+    timeout = settings.start_timeout_seconds
+    database = open_mongodb(settings)
+    await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
+    await ensure_indexes(database)
+    admin = create_admin(settings)
+    await wait_for("kafka", admin.start, timeout_seconds=timeout)
+    try:
+        counts = await _provision(admin, settings)
+    finally:
+        await admin.close()
+    registry = TopicRegistry(database)
+    for name, partitions in counts.items():
+        await registry.register(name, partitions)
+    log.info("provisioned", extra={"topics": counts})
+
+
+async def _provision(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, int]:
+    wanted = [item for topic in TOPICS for item in _new_topics(topic, settings)]
+    response = await admin.create_topics(wanted)
+    for name, code, *_ in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise ProvisionError(f"topic {name} could not be made: {error.__name__}")
+    names = [item.name for item in wanted]
+    described = await admin.describe_topics(names)
+    counts = {}
+    for topic in described:
+        if topic["error_code"]:
+            raise ProvisionError(f"topic {topic['topic']}: {for_code(topic['error_code'])}")
+        counts[topic["topic"]] = len(topic["partitions"])
+    for topic in TOPICS:
+        if counts[topic.name] != counts[topic.dead_letters]:
+            raise ProvisionError(f"{topic.name} and {topic.dead_letters} differ in partitions")
+    return counts
+
+
+def _new_topics(topic: Topic, settings: Settings) -> list[NewTopic]:
+    replicas = settings.topic_replication
+    hours = {
+        topic.name: settings.retention_hours,
+        topic.dead_letters: settings.dead_letter_retention_hours,
+    }
+    return [
+        NewTopic(
+            name=name,
+            num_partitions=settings.topic_partitions,
+            replication_factor=replicas,
+            topic_configs={
+                "retention.ms": str(kept * 3_600_000),
+                "min.insync.replicas": str(min(2, replicas)),
+            },
+        )
+        for name, kept in hours.items()
+    ]

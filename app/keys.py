@@ -1,0 +1,68 @@
+"""Every Redis key: its pattern, type, time to live, writer and readers.
+
+Given ids may contain `:`, so a key is only ever put together, never split. The hash tag of `:log`,
+`:meta` and `:live` is the stream's own name, so a stream's keys share a cluster slot; a channel's
+name is also its cache key, which therefore lies in the same slot.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+CACHE_LENGTH: Final = 100
+"""Messages kept in a channel's list: what a client shows first is one page or two."""
+
+CACHE_TTL_SECONDS: Final = 3600
+"""A channel that nobody writes to or reads for an hour leaves the memory."""
+
+LOG_LENGTH: Final = 1000
+"""Events kept to resume from; further back a client is served from MongoDB."""
+
+LOG_TTL_SECONDS: Final = 3600
+
+META_TTL_SECONDS: Final = 7 * 24 * 3600
+"""Far beyond the log's, so that an epoch outlives every cursor that the log could serve."""
+
+GATEWAY_LEASE_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKey:
+    """What a client follows: a channel (`messages:<channelId>`) or a user's own events."""
+
+    kind: str
+    id: str
+
+    @property
+    def name(self) -> str:
+        """LIST (channels only) · 1 h · the last 100 messages, newest first · append, fill · GET."""
+        return f"messages:{self.id}" if self.kind == "channel" else f"user:{self.id}"
+
+    @property
+    def log(self) -> str:
+        """STREAM · 1 h · the last 1,000 events, id `<seq>-0`, the frame · append · gateways."""
+        return f"{{{self.name}}}:log"
+
+    @property
+    def meta(self) -> str:
+        """HASH · 7 d · epoch, seq, number, server and guards · append · gateways."""
+        return f"{{{self.name}}}:meta"
+
+    @property
+    def live(self) -> str:
+        """pub/sub · events on their way to gateways · append, agents · gateways."""
+        return f"{{{self.name}}}:live"
+
+
+def channel_stream(channel_id: str) -> StreamKey:
+    """The stream of a channel."""
+    return StreamKey("channel", channel_id)
+
+
+def user_stream(user_id: str) -> StreamKey:
+    """The stream of a user's own events."""
+    return StreamKey("user", user_id)
+
+
+def gateway_lease(gateway_id: str) -> str:
+    """STRING · 30 s, renewed every 10 s · a living gateway · gateway · activity worker."""
+    return f"gateway:{gateway_id}"

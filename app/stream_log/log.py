@@ -1,0 +1,178 @@
+"""The stream log: append, position, read, fill."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from redis.asyncio import Redis
+
+from app.keys import (
+    CACHE_LENGTH,
+    CACHE_TTL_SECONDS,
+    LOG_LENGTH,
+    LOG_TTL_SECONDS,
+    META_TTL_SECONDS,
+    StreamKey,
+)
+from app.stream_log.cursor import Position
+from app.stream_log.scripts import APPEND, FILL, POSITION, READ, Call, Script, ScriptConnection
+
+READ_COUNT: Final = 100
+"""Events read from a log at a time: a page of a replay."""
+
+Floor = Callable[[StreamKey], Awaitable[int]]
+"""Asks MongoDB for the highest number of a stream that begins a new epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event to append: its record's offset, and what goes to clients and into the cache.
+
+    `change` is what happens to the channel's cache list: "push", "replace", "remove" or "".
+    `message` is the message's own JSON where `data` is something around it.
+    """
+
+    offset: int
+    type: str
+    data: bytes
+    number: int | None = None
+    change: str = ""
+    message_id: str = ""
+    rev: int = 0
+    message: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where records come from: the guard compares offsets within one of these only."""
+
+    topic: str
+    partition: int
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """All of a batch's entries for one stream. `floor` is the number that a new epoch starts
+    from, one below the batch's first; None: ask MongoDB if it comes to that."""
+
+    stream: StreamKey
+    entries: Sequence[Entry]
+    floor: int | None
+
+
+class StreamLog:
+    """The logs of all streams, through one connection."""
+
+    def __init__(self, redis: Redis, floor: Floor) -> None:
+        self._scripts = ScriptConnection(redis)
+        self._floor = floor
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._scripts.close()
+
+    async def append(self, source: Source, appends: Iterable[Append]) -> None:
+        """Append, stream by stream in one round trip; publish, cache and guard in the same step.
+
+        Safe to repeat: what a stream's guard has seen is skipped. An error leaves it unknown which
+        of the streams were written: repeat all of them before anything later.
+        """
+        waiting = list(appends)
+        answers = await self._scripts.run([_append_call(source, item) for item in waiting])
+        for item, answer in zip(waiting, answers, strict=True):
+            if _needs_number(answer):
+                floor = await self._floor(item.stream)
+                again = Append(item.stream, item.entries, floor)
+                await self._scripts.run([_append_call(source, again)])
+
+    async def position(self, stream: StreamKey) -> Position:
+        """Return where the stream stands; begins an epoch if this server has none for it."""
+        answer = (await self._scripts.run([_position_call(stream, None)]))[0]
+        if _needs_number(answer):
+            floor = await self._floor(stream)
+            answer = (await self._scripts.run([_position_call(stream, floor)]))[0]
+        return Position(_text(answer[0]), int(answer[1]), int(answer[2]))
+
+    async def positions(self, streams: Sequence[StreamKey]) -> list[Position | None]:
+        """Where each stream stands, in one round trip; None where it has no epoch now."""
+        answers = await self._scripts.run([_position_call(stream, None) for stream in streams])
+        return [
+            None if _needs_number(a) else Position(_text(a[0]), int(a[1]), int(a[2]))
+            for a in answers
+        ]
+
+    async def read(
+        self, stream: StreamKey, epoch: str, after: int, count: int = READ_COUNT
+    ) -> list[bytes] | None:
+        """Return up to `count` frames after seq `after`, without a hole; None if the log cannot."""
+        answer = (await self._scripts.run([_call(READ, stream, epoch, after, count)]))[0]
+        return None if _text(answer) == "GONE" else list(answer)
+
+    async def fill(self, stream: StreamKey, position: Position, messages: Sequence[bytes]) -> bool:
+        """Write a channel's cache list, newest first, if nothing happened since `position`."""
+        call = _call(FILL, stream, position.epoch, position.seq, CACHE_TTL_SECONDS, *messages)
+        return bool((await self._scripts.run([call]))[0])
+
+
+def frame_head(stream: StreamKey, event_type: str) -> bytes:
+    """The frame of a stream's event up to its seq."""
+    owner = b"channelId" if stream.kind == "channel" else b"userId"
+    return b'{"type":"%s","%s":%s,"seq":' % (
+        event_type.encode(), owner, orjson.dumps(stream.id)
+    )  # fmt: skip
+
+
+def _call(script: Script, stream: StreamKey, *arguments: bytes | str | int) -> Call:
+    cache = stream.name if stream.kind == "channel" else f"{{{stream.name}}}:none"
+    return script, (stream.log, stream.meta, cache), arguments
+
+
+def _position_call(stream: StreamKey, floor: int | None) -> Call:
+    start = "" if floor is None else floor
+    return _call(POSITION, stream, _fresh_epoch(), start, META_TTL_SECONDS)
+
+
+def _append_call(source: Source, item: Append) -> Call:
+    arguments: list[bytes | str | int] = [
+        _fresh_epoch(),
+        "" if item.floor is None else item.floor,
+        META_TTL_SECONDS,
+        item.stream.live,
+        time.time_ns() // 1_000_000,
+        f"{source.topic}:{source.partition}",
+        source.incarnation,
+        LOG_LENGTH,
+        LOG_TTL_SECONDS,
+        CACHE_LENGTH,
+        CACHE_TTL_SECONDS,
+    ]
+    for entry in item.entries:
+        arguments += (
+            entry.offset,
+            "" if entry.number is None else entry.number,
+            entry.change,
+            f'{{"id":"{entry.message_id}","rev":',
+            entry.rev,
+            frame_head(item.stream, entry.type),
+            entry.data,
+            entry.message,
+        )
+    return _call(APPEND, item.stream, *arguments)
+
+
+def _needs_number(answer: object) -> bool:
+    return _text(answer) == "NEED_NUMBER"
+
+
+def _text(answer: object) -> str:
+    return (
+        answer.decode() if isinstance(answer, bytes) else answer if isinstance(answer, str) else ""
+    )
+
+
+def _fresh_epoch() -> str:
+    return secrets.token_hex(4)

@@ -1,0 +1,8 @@
+"""Real Kafka, Redis and MongoDB, started, stopped, killed and frozen by process id."""
+
+from dev.servers.kafka import Kafka
+from dev.servers.mongodb import MongoDB
+from dev.servers.redis import Redis
+from dev.servers.server import Server, ServerError
+
+__all__ = ["Kafka", "MongoDB", "Redis", "Server", "ServerError"]

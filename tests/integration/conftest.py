@@ -1,0 +1,70 @@
+"""Real servers for the integration tests: one of each for the session, on free ports."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis as RedisClient
+
+from app.clients import Database, open_mongodb, open_redis
+from app.settings import Settings, load
+from dev.servers import Kafka, MongoDB, Redis
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with Redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoDB]:
+    with MongoDB(tmp_path_factory.mktemp("mongodb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    with Kafka(tmp_path_factory.mktemp("kafka"), fast_start=True) as server:
+        yield server
+
+
+@pytest.fixture
+def database_name() -> str:
+    """A database of the test's own."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def redis(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisClient]:
+    _apply(monkeypatch, redis_server.environment)
+    client = open_redis(load())
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def database(
+    mongodb_server: MongoDB, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    uri = mongodb_server.environment["MONGODB_URI"].replace("/hubbub?", f"/{database_name}?")
+    _apply(monkeypatch, {"MONGODB_URI": uri})
+    database = open_mongodb(load())
+    yield database
+    await database.client.drop_database(database_name)
+    database.client.close()
+
+
+@pytest.fixture
+def settings(
+    kafka_server: Kafka, redis: RedisClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """The settings that lead to this session's servers and this test's database."""
+    _apply(monkeypatch, kafka_server.environment)
+    return load()
+
+
+def _apply(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)

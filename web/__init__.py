@@ -1,0 +1,1 @@
+"""The gateway process: REST, WebSocket and SSE."""
