@@ -1,0 +1,1 @@
+"""Faust made safe and fast: transport, recovery, batches, the agent loop."""
