@@ -10,14 +10,16 @@ from typing import ClassVar
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from dev.servers.server import Server, ServerError, free_port
+from dev.ports import free_port
+from dev.servers.server import Server, ServerError
 from dev.tools import kafka_classpath
 
 
 class Kafka(Server):
     """One broker. `fast_start` compiles less: half the time to start, for tests."""
 
-    name: ClassVar[str] = "kafka"
+    kind: ClassVar[str] = "kafka"
+    default_port: ClassVar[int] = 9092
 
     def __init__(self, folder: Path, port: int | None = None, *, fast_start: bool = False) -> None:
         super().__init__(folder, port)

@@ -13,7 +13,8 @@ from dev.tools import mongod
 class MongoDB(Server):
     """One `mongod`, primary of its own replica set."""
 
-    name: ClassVar[str] = "mongodb"
+    kind: ClassVar[str] = "mongodb"
+    default_port: ClassVar[int] = 27017
 
     @property
     def environment(self) -> dict[str, str]:

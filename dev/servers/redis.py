@@ -10,7 +10,8 @@ from dev.tools import redis_server
 class Redis(Server):
     """One Redis."""
 
-    name: ClassVar[str] = "redis"
+    kind: ClassVar[str] = "redis"
+    default_port: ClassVar[int] = 6379
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,46 +1,32 @@
-"""What the three servers share: a process, its port, its folder, and its life."""
+"""What the three servers share: a process, its port, its folder, and when it answers."""
 
-import ctypes
-import signal
-import socket
-import subprocess
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
+from dev.child import Child, ChildError
+from dev.ports import free_port
+
 START_SECONDS: Final = 60.0
-_PR_SET_PDEATHSIG: Final = 1
-_libc: Final = ctypes.CDLL(None)
+STOP_SECONDS: Final = 20.0
 
 
-class ServerError(Exception):
-    """A server does not start; one line that says why."""
+class ServerError(ChildError):
+    """A server does not start; the message is one line that says why."""
 
 
-def free_port() -> int:
-    """Return a TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class Server(Child, ABC):
+    """One server with data and logs in `folder`, on 127.0.0.1; on a free port unless given one."""
 
-
-def _end_with_parent() -> None:
-    # A server must not outlive a supervisor that was killed.
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Server(ABC):
-    """One server with data and logs in `folder`, on 127.0.0.1."""
-
-    name: ClassVar[str]
+    kind: ClassVar[str]
+    default_port: ClassVar[int]
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
+        super().__init__(self.kind)
         self.folder = folder
         self.port = port or free_port()
-        self.detached = False
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -48,15 +34,9 @@ class Server(ABC):
         return f"127.0.0.1:{self.port}"
 
     @property
-    def pid(self) -> int:
-        """The id of the running process."""
-        return self._running.pid
-
-    @property
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise ServerError(f"{self.name} does not run")
-        return self._process
+    def log_file(self) -> Path:
+        """Where the server's own log goes."""
+        return self.folder / "log"
 
     @property
     @abstractmethod
@@ -71,58 +51,28 @@ class Server(ABC):
     def answers(self) -> bool:
         """Whether the server serves requests now; never waits for more than a moment."""
 
-    def start(self) -> None:
-        """Start, and return when it answers.
+    def start(self, *, detached: bool = False) -> None:
+        """Start, and return when it answers; `detached` it outlives this process.
 
         Raises:
             ServerError: it ended, or did not answer within a minute.
+            ToolError: its program is missing and cannot be fetched.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                # One prctl, no lock taken: safe between fork and exec, threads or not.
-                preexec_fn=None if self.detached else _end_with_parent,  # noqa: PLW1509
-            )
+        with self.log_file.open("ab") as log:
+            self.spawn(self._command(), output=log, detached=detached)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
-            if self._process.poll() is not None:
-                raise ServerError(f"{self.name} ended at its start; see {self.folder / 'log'}")
+            if not self.is_running:
+                raise ServerError(f"{self.name} ended at its start; see {self.log_file}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise ServerError(f"{self.name} does not answer; see {self.folder / 'log'}")
+                raise ServerError(f"{self.name} does not answer; see {self.log_file}")
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """Stop in good order; kill after 20 s."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    def kill(self) -> None:
-        """Kill at once, as a power cut would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop the process without ending it: it answers nothing and closes nothing."""
-        self._running.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on."""
-        self._running.send_signal(signal.SIGCONT)
+    def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
+        """Stop in good order; kill after `grace_seconds`."""
+        super().stop(grace_seconds)
 
     def __enter__(self) -> Self:
         self.start()
