@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -11,9 +12,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from app.errors import Unavailable
 from app.settings import Settings
@@ -103,3 +110,35 @@ async def wait_for(
             if said:
                 log.info("dependency_answers", extra={"dependency": name})
             return
+
+
+def dependency_of(error: BaseException) -> str | None:
+    """Return the dependency whose outage `error` is; None if it is anything else."""
+    if isinstance(error, KafkaError):
+        return "kafka"
+    if isinstance(error, RedisError) and not isinstance(error, ResponseError):
+        return "redis"
+    lost = isinstance(error, (ConnectionFailure, ExecutionTimeout, WriteConcernError))
+    if lost or (
+        isinstance(error, OperationFailure) and error.has_error_label("RetryableWriteError")
+    ):
+        return "mongodb"
+    return None
+
+
+@asynccontextmanager
+async def answering(dependency: str, timeout_seconds: float) -> AsyncIterator[None]:
+    """Bound what is awaited inside, and tell an outage of `dependency` from other errors.
+
+    Raises:
+        Unavailable: it failed as an outage does, or took longer than `timeout_seconds`.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(dependency) from error
+    except Exception as error:
+        if dependency_of(error) == dependency:
+            raise Unavailable(dependency) from error
+        raise

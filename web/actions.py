@@ -1,0 +1,97 @@
+"""What a user can do: one function for each thing; REST and WebSocket call the same."""
+
+from typing import Any
+
+from app.archive.documents import Document, render
+from app.archive.messages import Draft
+from app.clients import MONGODB_SECONDS, answering
+from app.errors import RequestError
+from web.deps import Gateway
+from web.identity import User
+from web.schemas import EditMessage, SendMessage
+
+
+async def send_message(
+    gateway: Gateway, user: User, body: SendMessage, *, key: str | None, traceparent: str
+) -> tuple[bytes, bool]:
+    """Accept a message; return its JSON, `number` still null, and whether it is new.
+
+    With a `key` (or the body's nonce) that this sender has used before, nothing is written and the
+    message of that time is returned as it is now.
+
+    Raises:
+        RequestError: `idempotency_conflict`, the key was used for another message.
+        Unavailable: MongoDB did not confirm it within 5 s; repeat it with the same key.
+    """
+    draft = Draft(
+        channel_id=body.channel_id,
+        sender_id=user.id,
+        sender_name=user.name,
+        content=body.content,
+        reply_to=body.reply_to,
+        mentions=tuple(body.mentions),
+        metadata=body.metadata_text,
+        key=key or body.nonce,
+    )
+    async with answering("mongodb", MONGODB_SECONDS):
+        document, is_new = await gateway.messages.insert(draft)
+    if is_new:
+        await gateway.publisher.publish_change("message_created", document, traceparent)
+    return render(document), is_new
+
+
+async def edit_message(
+    gateway: Gateway, user: User, message_id: str, body: EditMessage, *, traceparent: str
+) -> bytes:
+    """Change a message's content, its metadata or both; return its JSON.
+
+    A body that changes nothing changes nothing: no new rev, no event.
+
+    Raises:
+        RequestError: `not_found`, missing or deleted; `forbidden`, not its sender.
+        Unavailable: MongoDB did not confirm it within 5 s.
+    """
+    changes: dict[str, Any] = {}
+    if body.content is not None:
+        changes["content"] = body.content
+    if body.metadata_text is not None:
+        changes["metadata"] = body.metadata_text
+    async with answering("mongodb", MONGODB_SECONDS):
+        document = await gateway.messages.edit(message_id, user.id, changes)
+        if document is None:
+            unchanged = await _find_own(gateway, user, message_id)
+            if unchanged.get("deletedAt") is not None:
+                raise _not_found()
+            return render(unchanged)
+    await gateway.publisher.publish_change("message_updated", document, traceparent)
+    return render(document)
+
+
+async def delete_message(
+    gateway: Gateway, user: User, message_id: str, *, traceparent: str
+) -> bytes:
+    """Delete a message; return its tombstone, also if it was deleted before.
+
+    Raises:
+        RequestError: `not_found`, there is no such message; `forbidden`, not its sender.
+        Unavailable: MongoDB did not confirm it within 5 s.
+    """
+    async with answering("mongodb", MONGODB_SECONDS):
+        document = await gateway.messages.delete(message_id, user.id)
+        if document is None:
+            return render(await _find_own(gateway, user, message_id))
+    await gateway.publisher.publish_change("message_deleted", document, traceparent)
+    return render(document)
+
+
+async def _find_own(gateway: Gateway, user: User, message_id: str) -> Document:
+    document = await gateway.messages.get(message_id)
+    if document is None:
+        raise _not_found()
+    if document["senderId"] != user.id:
+        raise RequestError("forbidden", "only its sender may change a message")
+    return document
+
+
+def _not_found() -> RequestError:
+    return RequestError("not_found", "there is no such message")
