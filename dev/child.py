@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
+from dev.errors import ChildError
+
 _PR_SET_PDEATHSIG: Final = 1
 _libc: Final = ctypes.CDLL(None)
 
@@ -27,10 +29,6 @@ def end_with_parent() -> Callable[[], None]:
             os._exit(1)
 
     return prepare
-
-
-class ChildError(Exception):
-    """A child process does not start or is not there; the message is one line that says why."""
 
 
 class Child:

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from dev.child import Child, ChildError
+from dev.child import Child
+from dev.errors import ChildError
 from dev.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent

@@ -1,8 +1,9 @@
 """Real Kafka, Redis and MongoDB, started, stopped, killed and frozen by process id."""
 
+from dev.errors import ServerError
 from dev.servers.kafka import Kafka
 from dev.servers.mongodb import MongoDB
 from dev.servers.redis import Redis
-from dev.servers.server import Server, ServerError
+from dev.servers.server import Server
 
 __all__ = ["Kafka", "MongoDB", "Redis", "Server", "ServerError"]

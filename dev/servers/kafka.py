@@ -1,24 +1,34 @@
 """Kafka: one broker that is its own controller (KRaft)."""
 
-import asyncio
 import base64
+import socket
+import struct
 import subprocess
 import uuid
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-
+from dev.errors import ServerError
 from dev.ports import free_port
-from dev.servers.server import Server, ServerError
-from dev.tools import kafka_classpath
+from dev.servers.server import Server
+from dev.tools import java, kafka_classpath
+
+# Metadata, version 4: which brokers are there, no topic.
+# https://kafka.apache.org/protocol#The_Messages_Metadata
+_CORRELATION: Final = 4711
+_CLIENT: Final = b"hubbub-dev"
+_METADATA: Final = struct.pack(
+    f">hhih{len(_CLIENT)}si?", 3, 4, _CORRELATION, len(_CLIENT), _CLIENT, 0, False
+)
+_ANSWER: Final = struct.Struct(">iiii")
+"""Length, correlation id, throttle time, number of brokers."""
 
 
 class Kafka(Server):
     """One broker. `fast_start` compiles less: half the time to start, for tests."""
 
     kind: ClassVar[str] = "kafka"
+    title: ClassVar[str] = "Kafka"
     default_port: ClassVar[int] = 9092
 
     def __init__(self, folder: Path, port: int | None = None, *, fast_start: bool = False) -> None:
@@ -33,12 +43,12 @@ class Kafka(Server):
     def _java(self, *command: str) -> list[str]:
         tiers = ["-XX:TieredStopAtLevel=1"] if self._fast_start else []
         return [
-            "java", "-Xms256m", "-Xmx400m", "-XX:+UseSerialGC", "-Xshare:auto", *tiers,
+            java(), "-Xms256m", "-Xmx400m", "-XX:+UseSerialGC", "-Xshare:auto", *tiers,
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-cp", kafka_classpath(), *command,
         ]  # fmt: skip
 
-    def _command(self) -> list[str]:
+    def prepare(self) -> list[str]:
         properties = self.folder / "server.properties"
         properties.write_text(self._properties())
         if not (self.folder / "data" / "meta.properties").exists():
@@ -46,12 +56,14 @@ class Kafka(Server):
             done = subprocess.run(
                 self._java(
                     "kafka.tools.StorageTool", "format", "--standalone",
-                    "-t", cluster, "-c", str(properties),
+                    # `=`: an id may begin with a dash.
+                    f"--cluster-id={cluster}", "-c", str(properties),
                 ),
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
             if done.returncode:
-                raise ServerError(f"kafka's storage cannot be formatted: {done.stderr[-300:]}")
+                detail = " ".join((done.stderr or done.stdout).split())[-300:]
+                raise ServerError(f"Kafka's storage cannot be formatted: {detail}")
         return self._java("kafka.Kafka", str(properties))
 
     def _properties(self) -> str:
@@ -75,16 +87,14 @@ log.segment.bytes=67108864
 """
 
     def answers(self) -> bool:
-        return asyncio.run(_lists_topics(self.address))
-
-
-async def _lists_topics(address: str) -> bool:
-    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2000)
-    try:
-        await admin.start()
-        await admin.list_topics()
-    except (KafkaError, OSError):
-        return False
-    finally:
-        await admin.close()
-    return True
+        """Whether it knows a broker, itself: before that it refuses to make topics."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
+                answer = connection.recv(_ANSWER.size, socket.MSG_WAITALL)
+        except OSError:
+            return False
+        if len(answer) < _ANSWER.size:
+            return False
+        _, correlation, _, brokers = _ANSWER.unpack(answer)
+        return bool(correlation == _CORRELATION and brokers > 0)

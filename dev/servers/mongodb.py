@@ -4,8 +4,9 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
+from dev.ports import is_taken
 from dev.servers.server import Server
 from dev.tools import mongod
 
@@ -14,13 +15,14 @@ class MongoDB(Server):
     """One `mongod`, primary of its own replica set."""
 
     kind: ClassVar[str] = "mongodb"
+    title: ClassVar[str] = "MongoDB (a replica set)"
     default_port: ClassVar[int] = 27017
 
     @property
     def environment(self) -> dict[str, str]:
         return {"MONGODB_URI": f"mongodb://{self.address}/hubbub?directConnection=true"}
 
-    def _command(self) -> list[str]:
+    def prepare(self) -> list[str]:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         return [
@@ -35,23 +37,24 @@ class MongoDB(Server):
         ]  # fmt: skip
 
     def answers(self) -> bool:
-        client: MongoClient[dict[str, Any]] = MongoClient(
+        if not is_taken(self.port):  # The client would ask again for half a second.
+            return False
+        with self._client() as client, suppress(PyMongoError):
+            return bool(client.admin.command("hello").get("isWritablePrimary"))
+        return False
+
+    def initiate(self) -> None:
+        if not is_taken(self.port):
+            return
+        member = {"_id": 0, "host": self.address}
+        settings = {"electionTimeoutMillis": 1000}
+        # It does not listen yet, or it is initiated already and elects itself: asked again.
+        with self._client() as client, suppress(PyMongoError):
+            client.admin.command(
+                "replSetInitiate", {"_id": "rs0", "members": [member], "settings": settings}
+            )
+
+    def _client(self) -> MongoClient[dict[str, Any]]:
+        return MongoClient(
             f"mongodb://{self.address}/?directConnection=true", serverSelectionTimeoutMS=500
         )
-        with client:
-            try:
-                if client.admin.command("hello").get("isWritablePrimary"):
-                    return True
-                with suppress(OperationFailure):  # It is initiated already, and elects itself.
-                    member = {"_id": 0, "host": self.address}
-                    client.admin.command(
-                        "replSetInitiate",
-                        {
-                            "_id": "rs0",
-                            "members": [member],
-                            "settings": {"electionTimeoutMillis": 1000},
-                        },
-                    )
-            except PyMongoError:
-                pass
-        return False

@@ -11,13 +11,14 @@ class Redis(Server):
     """One Redis."""
 
     kind: ClassVar[str] = "redis"
+    title: ClassVar[str] = "Redis"
     default_port: ClassVar[int] = 6379
 
     @property
     def environment(self) -> dict[str, str]:
         return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port)}
 
-    def _command(self) -> list[str]:
+    def prepare(self) -> list[str]:
         return [
             str(redis_server()),
             "--port", str(self.port),

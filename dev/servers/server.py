@@ -6,21 +6,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
-from dev.child import Child, ChildError
+from dev.child import Child
+from dev.errors import ServerError
 from dev.ports import free_port
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 
 
-class ServerError(ChildError):
-    """A server does not start; the message is one line that says why."""
-
-
 class Server(Child, ABC):
     """One server with data and logs in `folder`, on 127.0.0.1; on a free port unless given one."""
 
     kind: ClassVar[str]
+    title: ClassVar[str]
     default_port: ClassVar[int]
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
@@ -44,12 +42,20 @@ class Server(Child, ABC):
         """The settings that lead a Hubbub process here."""
 
     @abstractmethod
-    def _command(self) -> list[str]:
-        """Prepare the folder and return the command."""
+    def prepare(self) -> list[str]:
+        """Fetch the program where it is missing, make the folder ready, return the command.
+
+        Raises:
+            ToolError: the program is missing and cannot be fetched.
+            ServerError: the folder cannot be made ready.
+        """
 
     @abstractmethod
     def answers(self) -> bool:
         """Whether the server serves requests now; never waits for more than a moment."""
+
+    def initiate(self) -> None:
+        """Do what the server needs at its first start, once it listens; safe to repeat."""
 
     def start(self, *, detached: bool = False) -> None:
         """Start, and return when it answers; `detached` it outlives this process.
@@ -58,16 +64,26 @@ class Server(Child, ABC):
             ServerError: it ended, or did not answer within a minute.
             ToolError: its program is missing and cannot be fetched.
         """
+        self.launch(detached=detached)
+        self.wait_answers()
+
+    def launch(self, *, detached: bool = False) -> None:
+        """Start, and return at once; raises as `start` does."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        command = self.prepare()
         with self.log_file.open("ab") as log:
-            self.spawn(self._command(), output=log, detached=detached)
+            self.spawn(command, output=log, detached=detached)
+
+    def wait_answers(self) -> None:
+        """Return when the launched server answers; raises as `start` does."""
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if not self.is_running:
-                raise ServerError(f"{self.name} ended at its start; see {self.log_file}")
+                raise ServerError(f"{self.title} ended at its start; see {self.log_file}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise ServerError(f"{self.name} does not answer; see {self.log_file}")
+                raise ServerError(f"{self.title} does not answer; see {self.log_file}")
+            self.initiate()
             time.sleep(0.05)
 
     def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
@@ -75,7 +91,11 @@ class Server(Child, ABC):
         super().stop(grace_seconds)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(

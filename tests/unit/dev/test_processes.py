@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dev.child import ChildError
+from dev.errors import ChildError
 from dev.processes import Process
 
 SERVES = """
