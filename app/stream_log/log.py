@@ -91,7 +91,9 @@ class StreamLog:
 
     async def position(self, stream: StreamKey) -> Position:
         """Return where the stream stands; begins an epoch if this server has none for it."""
-        answer = (await self._scripts.run([_position_call(stream, None)]))[0]
+        # A user's own events have no numbers, so there is nothing to ask MongoDB for.
+        known = None if stream.kind == "channel" else 0
+        answer = (await self._scripts.run([_position_call(stream, known)]))[0]
         if _needs_number(answer):
             floor = await self._floor(stream)
             answer = (await self._scripts.run([_position_call(stream, floor)]))[0]

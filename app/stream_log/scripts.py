@@ -7,7 +7,8 @@ reach another run of the server under the id of an earlier one.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -33,15 +34,23 @@ class Script:
 Call = tuple[Script, Sequence[str], Sequence[bytes | str | int]]
 """A script, its keys, and its arguments without the first: the server's id is put before them."""
 
+Waiting = tuple[Sequence[Call], asyncio.Future[list[Any]]]
+"""One caller's calls, and where their answers go."""
+
+
+CALLS_IN_ONE_TRIP: Final = 256
+"""So that one caller's thousands of calls do not hold everybody's answers in memory at once."""
+
 
 class ScriptConnection:
-    """Runs scripts, many in one round trip, over one connection of its own."""
+    """Runs scripts over one connection of its own; all who wait share the next round trip."""
 
     def __init__(self, redis: Redis) -> None:
         self._pool = redis.connection_pool
         self._connection: AbstractConnection | None = None
         self._server = ""
-        self._lock = asyncio.Lock()
+        self._waiting: deque[Waiting] = deque()
+        self._running: asyncio.Task[None] | None = None
 
     @property
     def server(self) -> str:
@@ -55,23 +64,48 @@ class ScriptConnection:
             redis.RedisError: the connection broke (what was done is unknown: repeat it), or a
                 script failed.
         """
-        async with self._lock:
-            connection = await self._open()
-            try:
-                answers = await self._send(connection, calls)
-                for index, answer in enumerate(answers):
-                    if isinstance(answer, NoScriptError):
-                        text = calls[index][0].text
-                        await connection.send_command("SCRIPT", "LOAD", text)
-                        await connection.read_response()
-                        answers[index : index + 1] = await self._send(connection, [calls[index]])
-            except BaseException:
-                # Also when cancelled: answers that nobody read would be taken for the next ones.
-                await self.close()
-                raise
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
+        answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((calls, answers))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run_waiting())
+        return await answers
+
+    async def _run_waiting(self) -> None:
+        try:
+            while self._waiting:
+                trip = self._next_trip()
+                try:
+                    answers = await self._make([call for calls, _ in trip for call in calls])
+                except (RedisError, OSError, TimeoutError) as error:
+                    await self.disconnect()
+                    _fail(trip, error)
+                except BaseException:
+                    # Answers that nobody read would be taken for the next ones.
+                    await self.disconnect()
+                    _fail(trip, RedisConnectionError("the connection was closed"))
+                    raise
+                else:
+                    _settle(trip, answers)
+        finally:
+            self._running = None
+
+    def _next_trip(self) -> Sequence[Waiting]:
+        trip = [self._waiting.popleft()]
+        count = len(trip[0][0])
+        while self._waiting and count + len(self._waiting[0][0]) <= CALLS_IN_ONE_TRIP:
+            trip.append(self._waiting.popleft())
+            count += len(trip[-1][0])
+        return trip
+
+    async def _make(self, calls: Sequence[Call]) -> list[Any]:
+        connection = await self._open()
+        answers = await self._send(connection, calls)
+        for index, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):
+                text = calls[index][0].text
+                await connection.send_command("SCRIPT", "LOAD", text)
+                await connection.read_response()
+                answers[index : index + 1] = await self._send(connection, [calls[index]])
         return answers
 
     async def _send(self, connection: AbstractConnection, calls: Sequence[Call]) -> list[Any]:
@@ -94,7 +128,7 @@ class ScriptConnection:
     async def _open(self) -> AbstractConnection:
         if self._connection is not None and self._connection.is_connected:
             return self._connection
-        await self.close()
+        await self.disconnect()
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
@@ -110,11 +144,41 @@ class ScriptConnection:
         return connection
 
     async def close(self) -> None:
+        """Close the connection; who still waits for an answer gets an error."""
+        running = self._running
+        if running is not None:
+            running.cancel()
+            await asyncio.wait([running])
+        _fail(self._waiting, RedisConnectionError("the connection was closed"))
+        self._waiting.clear()
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
         """Close the connection; the next call opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(RedisError, OSError):
                 await connection.disconnect()
+
+
+def _settle(trip: Sequence[Waiting], answers: Sequence[Any]) -> None:
+    start = 0
+    for calls, waiter in trip:
+        own = list(answers[start : start + len(calls)])
+        start += len(calls)
+        error = next((answer for answer in own if isinstance(answer, Exception)), None)
+        if waiter.done():
+            continue  # Its caller was cancelled meanwhile.
+        if error is None:
+            waiter.set_result(own)
+        else:
+            waiter.set_exception(error)
+
+
+def _fail(trip: Iterable[Waiting], error: Exception) -> None:
+    for _, waiter in trip:
+        if not waiter.done():
+            waiter.set_exception(type(error)(*error.args))
 
 
 def _run_id(info: Any) -> str:
