@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -10,6 +11,8 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
 from app.archive.documents import Document, format_time, render
+from app.archive.messages import Messages
+from app.clients import Outage
 from app.topics import MESSAGES, Topic
 
 log = logging.getLogger(__name__)
@@ -19,44 +22,52 @@ FAILURES_BEFORE_NOT_WAITING: Final = 20
 IN_FLIGHT: Final = 10_000
 """Records kept while Kafka is away; what is beyond stays pending in MongoDB for the reconciler."""
 
+LOOKS_AFTER_SECONDS: Final = (0.1, 0.3, 1.0)
+"""When a change that met no number is looked at again, counted from the change."""
+
+LANES: Final = 64
+
 _published = Counter("hubbub_published_total", "Records acknowledged by Kafka.", ["topic"])
 _unpublished = Counter("hubbub_unpublished_total", "Records left to the reconciler.", ["topic"])
-_in_flight = Gauge("hubbub_publishing", "Records handed to Kafka and not yet acknowledged.")
+_in_flight = Gauge("hubbub_publishing", "Records on their way to Kafka, not yet acknowledged.")
 
 
 class Publisher:
-    """Publishes records; a record that fails stays pending in MongoDB, where it is found again."""
+    """Publishes records; a record that fails stays pending in MongoDB, where it is found again.
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    Records of one key reach Kafka in the order in which they were given to this class.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, messages: Messages) -> None:
         self._producer = producer
+        self._messages = messages
         self._sending: set[asyncio.Task[bool]] = set()
         self._failures = 0
+        # The producer makes a send wait when a partition's batch is full, and a later one could
+        # slip in before it; a lock lets those who wait in by turns.
+        self._lanes = tuple(asyncio.Lock() for _ in range(LANES))
 
     async def publish_change(self, kind: str, document: Document, traceparent: str) -> bool:
         """Publish `message_created`, `…_updated` or `…_deleted`; return whether Kafka has it.
 
+        A change of a message that has no number yet is looked at again in the background, so that
+        it is never seen before its message; if it still has none, it is left to the reconciler.
+        """
+        if kind != "message_created" and document.get("number") is None:
+            self._start(self._publish_when_numbered(document["_id"], traceparent))
+            return False
+        return await self.publish(
+            MESSAGES, document["channelId"], _encode(kind, document), traceparent
+        )
+
+    async def publish(self, topic: Topic, key: str, value: bytes, traceparent: str) -> bool:
+        """Publish a record; return whether Kafka has acknowledged it.
+
         Waits up to one second; goes on in the background after that. After 20 failures in a row it
         does not wait at all, until one send has succeeded.
         """
-        channel_id = str(document["channelId"])
-        value = orjson.dumps(
-            {
-                "eventId": f"{document['_id']}:{document['rev']}",
-                "type": kind,
-                "occurredAt": format_time(document["changedAt"]),
-                "channelId": channel_id,
-                "rev": document["rev"],
-                "message": orjson.Fragment(render(document)),
-            }
-        )
-        if len(self._sending) >= IN_FLIGHT:
-            _unpublished.labels(MESSAGES.name).inc()
-            return False
-        task = asyncio.create_task(self._send(MESSAGES, channel_id, value, traceparent))
-        self._sending.add(task)
-        _in_flight.set(len(self._sending))
-        task.add_done_callback(self._forget)
-        if self._failures >= FAILURES_BEFORE_NOT_WAITING:
+        task = self._start(self._send(topic, key, value, traceparent))
+        if task is None or self._failures >= FAILURES_BEFORE_NOT_WAITING:
             return False
         done, _ = await asyncio.wait([task], timeout=WAIT_SECONDS)
         if not done:
@@ -64,12 +75,36 @@ class Publisher:
             return False
         return task.result()
 
+    async def drain(self, timeout_seconds: float) -> None:
+        """Wait for what is under way; the rest stays pending in MongoDB."""
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=timeout_seconds)
+            for task in late:
+                task.cancel()
+
+    def _start(self, sending: Coroutine[Any, Any, bool]) -> asyncio.Task[bool] | None:
+        if len(self._sending) >= IN_FLIGHT:
+            sending.close()
+            _unpublished.labels(MESSAGES.name).inc()
+            return None
+        task = asyncio.create_task(sending)
+        self._sending.add(task)
+        _in_flight.set(len(self._sending))
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[bool]) -> None:
+        self._sending.discard(task)
+        _in_flight.set(len(self._sending))
+
     async def _send(self, topic: Topic, key: str, value: bytes, traceparent: str) -> bool:
         headers = [("traceparent", traceparent.encode())]
         try:
-            await self._producer.send_and_wait(
-                topic.name, value=value, key=key.encode(), headers=headers
-            )
+            async with self._lanes[hash(key) % LANES]:
+                acknowledged = await self._producer.send(
+                    topic.name, value=value, key=key.encode(), headers=headers
+                )
+            await acknowledged
         except KafkaError as error:
             self._failures += 1
             _unpublished.labels(topic.name).inc()
@@ -82,11 +117,34 @@ class Publisher:
         _published.labels(topic.name).inc()
         return True
 
-    def _forget(self, task: asyncio.Task[bool]) -> None:
-        self._sending.discard(task)
-        _in_flight.set(len(self._sending))
+    async def _publish_when_numbered(self, message_id: str, traceparent: str) -> bool:
+        waited = 0.0
+        for after in LOOKS_AFTER_SECONDS:
+            await asyncio.sleep(after - waited)
+            waited = after
+            try:
+                document = await self._messages.get(message_id)
+            except Outage as error:
+                log.warning("change_not_looked_at", extra={"error": type(error).__name__})
+                continue
+            if document is None or "pendingSince" not in document:
+                return True
+            if document.get("number") is not None:
+                deleted = document.get("deletedAt") is not None
+                value = _encode("message_deleted" if deleted else "message_updated", document)
+                return await self._send(MESSAGES, document["channelId"], value, traceparent)
+        _unpublished.labels(MESSAGES.name).inc()
+        return False
 
-    async def drain(self, timeout_seconds: float) -> None:
-        """Wait for what is under way; the rest stays pending in MongoDB."""
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=timeout_seconds)
+
+def _encode(kind: str, document: Document) -> bytes:
+    return orjson.dumps(
+        {
+            "eventId": f"{document['_id']}:{document['rev']}",
+            "type": kind,
+            "occurredAt": format_time(document["changedAt"]),
+            "channelId": document["channelId"],
+            "rev": document["rev"],
+            "message": orjson.Fragment(render(document)),
+        }
+    )

@@ -57,7 +57,7 @@ async def edit_message(
     if body.metadata_text is not None:
         changes["metadata"] = body.metadata_text
     async with answering("mongodb", MONGODB_SECONDS):
-        document = await gateway.messages.edit(message_id, user.id, changes)
+        document = await gateway.messages.edit(message_id, changes, sender_id=user.id)
         if document is None:
             unchanged = await _find_own(gateway, user, message_id)
             if unchanged.get("deletedAt") is not None:
@@ -77,7 +77,7 @@ async def delete_message(
         Unavailable: MongoDB did not confirm it within 5 s.
     """
     async with answering("mongodb", MONGODB_SECONDS):
-        document = await gateway.messages.delete(message_id, user.id)
+        document = await gateway.messages.delete(message_id, sender_id=user.id)
         if document is None:
             return render(await _find_own(gateway, user, message_id))
     await gateway.publisher.publish_change("message_deleted", document, traceparent)

@@ -9,10 +9,12 @@ import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -89,7 +91,15 @@ def _floats(value: JsonValue) -> Iterable[float]:
             yield from _floats(item)
 
 
+def _to_integer(value: object) -> object:
+    # A query is text: this, and nothing else, is converted.
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return value
+
+
 GivenId = Annotated[str, StringConstraints(pattern=f"^{GIVEN_ID}$")]
+Bound = Annotated[str, StringConstraints(pattern=f"^([0-9]{{1,15}}|{MESSAGE_ID})$")]
 MessageId = Annotated[str, StringConstraints(pattern=f"^{MESSAGE_ID}$")]
 Content = Annotated[
     str, StringConstraints(min_length=1, max_length=CONTENT_LENGTH), AfterValidator(_check_content)
@@ -143,9 +153,9 @@ class MessagesQuery(Input):
     """The query of `GET /api/messages`. `before` and `after`: a number, or a message's id."""
 
     channel_id: GivenId
-    limit: Annotated[str, Field(pattern=r"^0*([1-9][0-9]?|100)$")] = "50"
-    before: Annotated[str, Field(pattern=rf"^([0-9]{{1,15}}|{MESSAGE_ID})$")] | None = None
-    after: Annotated[str, Field(pattern=rf"^([0-9]{{1,15}}|{MESSAGE_ID})$")] | None = None
+    limit: Annotated[int, BeforeValidator(_to_integer), Field(ge=1, le=PAGE_LENGTH)] = 50
+    before: Bound | None = None
+    after: Bound | None = None
 
     @model_validator(mode="after")
     def _check_direction(self) -> "MessagesQuery":
@@ -183,6 +193,23 @@ def parse(model: type[Model], data: bytes | Mapping[str, Any]) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         raise _request_error(error) from None
+
+
+_idempotency_key = TypeAdapter(IdempotencyKey)
+
+
+def check_idempotency_key(value: str) -> str:
+    """Return the value of an `Idempotency-Key` header.
+
+    Raises:
+        RequestError: `invalid`, it is not 1 to 255 characters, or has control characters.
+    """
+    try:
+        return _idempotency_key.validate_python(value)
+    except ValidationError as error:
+        message = error.errors(include_url=False, include_input=False)[0]["msg"]
+        field = FieldError("Idempotency-Key", message)
+        raise RequestError("invalid", f"Idempotency-Key: {message}", [field]) from None
 
 
 def _request_error(error: ValidationError) -> RequestError:

@@ -11,6 +11,7 @@ from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne, WriteConce
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from app.archive.documents import Document
+from app.archive.group_commit import GroupCommit
 from app.clients import Database
 from app.errors import RequestError
 from app.ids import new_id
@@ -65,12 +66,13 @@ class Messages:
 
     def __init__(self, database: Database) -> None:
         self._messages = database["messages"]
+        self._inserts = GroupCommit(self._messages)
         # Numbers are made durable by the barrier at a batch's end, not by every write before it.
         self._unconfirmed = self._messages.with_options(write_concern=WriteConcern(w=1))
         self._barriers = database["barriers"]
 
     async def insert(self, draft: Draft) -> tuple[Document, bool]:
-        """Insert a message; return its document and whether it is new.
+        """Insert a message; return its document, as it is now, and whether it is new.
 
         Raises:
             RequestError: `idempotency_conflict`, the key was used for another message.
@@ -94,8 +96,10 @@ class Messages:
         if draft.key is not None:
             document |= {"idempotencyKey": draft.key, "idempotencyHash": draft.digest}
         try:
-            await self._messages.insert_one(document)
+            await self._inserts.insert(document)
         except DuplicateKeyError:
+            # Refused by a document that a majority has: MongoDB makes a write that failed on one
+            # wait for the same write concern (`LastOpFixer` in its write_ops_exec.cpp).
             sent = {"senderId": draft.sender_id, "idempotencyKey": draft.key}
             existing = await self._messages.find_one(sent)
             if draft.key is None or existing is None:
@@ -110,15 +114,22 @@ class Messages:
         """Return a message's document, also of a deleted one."""
         return await self._messages.find_one({"_id": message_id})
 
-    async def edit(self, message_id: str, changes: Mapping[str, Any]) -> Document | None:
-        """Set `content`, `metadata` or both; None if the message is missing or deleted."""
-        return await self._change(
-            {"_id": message_id, "deletedAt": None}, {**changes, "editedAt": _now()}
-        )
+    async def edit(
+        self, message_id: str, changes: Mapping[str, Any], *, sender_id: str | None = None
+    ) -> Document | None:
+        """Set `content`, `metadata` or both, of a message of this sender if one is given.
 
-    async def delete(self, message_id: str) -> Document | None:
-        """Delete a message; None if it is missing or was deleted before."""
-        return await self._change({"_id": message_id, "deletedAt": None}, {"deletedAt": _now()})
+        Returns None if there is no such message, if it is deleted, or if nothing would change.
+        """
+        if not changes:
+            return None
+        differs = [{field: {"$ne": value}} for field, value in changes.items()]
+        query = {**_living(message_id, sender_id), "$or": differs}
+        return await self._change(query, {**changes, "editedAt": _now()})
+
+    async def delete(self, message_id: str, *, sender_id: str | None = None) -> Document | None:
+        """Delete a message, of this sender if one is given; None if it is missing or deleted."""
+        return await self._change(_living(message_id, sender_id), {"deletedAt": _now()})
 
     async def _change(self, query: Mapping[str, Any], fields: Mapping[str, Any]) -> Document | None:
         return await self._messages.find_one_and_update(
@@ -156,10 +167,12 @@ class Messages:
         documents = await found.to_list(limit)
         return documents if after is None else documents[::-1]
 
-    async def number_of(self, message_id: str) -> int | None:
-        """Return a message's number; None if there is no such message or it has none yet."""
-        found = await self._messages.find_one({"_id": message_id}, {"number": 1})
-        return None if found is None else found.get("number")
+    async def number_of(self, channel_id: str, message_id: str) -> int | None:
+        """Return the number of a channel's message; None if it has none (yet)."""
+        found = await self._messages.find_one({"_id": message_id}, {"channelId": 1, "number": 1})
+        if found is None or found["channelId"] != channel_id:
+            return None
+        return found.get("number")
 
     async def find_all(self, message_ids: Iterable[str]) -> dict[str, Document]:
         """Return the documents of many messages, by id."""
@@ -208,6 +221,11 @@ class Messages:
         until = _now() - timedelta(seconds=older_than_seconds)
         query = {"pendingSince": {"$lt": until}, "deadLettered": None}
         return await self._messages.find(query).sort("pendingSince", 1).limit(limit).to_list(limit)
+
+
+def _living(message_id: str, sender_id: str | None) -> dict[str, Any]:
+    query = {"_id": message_id, "deletedAt": None}
+    return query if sender_id is None else {**query, "senderId": sender_id}
 
 
 def _mark(mark: Applied) -> UpdateOne:

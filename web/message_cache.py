@@ -1,0 +1,203 @@
+"""Pages of a channel's messages: from the Redis list if it holds the range, else from MongoDB.
+
+The list is always all undeleted messages from the newest down to its last entry, so it can answer
+for every range above that entry, and for everything if it reaches number 1.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from app.archive.documents import render
+from app.archive.messages import Messages
+from app.clients import MONGODB_SECONDS, answering
+from app.errors import FieldError, RequestError, Unavailable
+from app.ids import is_message_id
+from app.keys import CACHE_LENGTH, channel_stream
+from app.stream_log.cursor import Position
+from app.stream_log.log import StreamLog
+
+REDIS_SECONDS: Final = 1.0
+"""A cache that takes longer than the archive is none."""
+
+AWAY_SECONDS: Final = 1.0
+"""How long Redis is left alone after it did not answer: not every read shall wait for it."""
+
+_number = re.compile(rb'"number":(\d+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages, newest first, and the bound to go on with, if there may be more."""
+
+    messages: Sequence[bytes]
+    next: int | None
+    is_hit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All undeleted messages of a channel from its newest down to the last of these."""
+
+    messages: Sequence[bytes]
+    is_whole: bool
+
+    def cut(
+        self, limit: int, *, before: int | None, after: int | None, is_hit: bool
+    ) -> Page | None:
+        """Return a page of this run; None if the run does not reach far enough down."""
+        numbers = [number_of(message) for message in self.messages]
+        if after is not None:
+            if not self.is_whole and (not numbers or numbers[-1] > after + 1):
+                return None
+            above = sum(number > after for number in numbers)
+            start = max(above - limit, 0)
+            return Page(self.messages[start:above], numbers[start] if start else None, is_hit)
+        start = 0 if before is None else sum(number >= before for number in numbers)
+        end = start + limit
+        if end > len(numbers) and not self.is_whole:
+            return None
+        has_more = end < len(numbers) or not self.is_whole
+        return Page(self.messages[start:end], numbers[end - 1] if has_more else None, is_hit)
+
+
+class MessageCache:
+    """Reads a channel's messages, and fills the Redis list that the messages agent keeps."""
+
+    def __init__(self, messages: Messages, log: StreamLog, redis: Redis) -> None:
+        self._messages = messages
+        self._log = log
+        self._redis = redis
+        self._away_until = 0.0
+
+    async def page(
+        self, channel_id: str, limit: int, *, before: str | None = None, after: str | None = None
+    ) -> Page:
+        """Return a page of numbered, undeleted messages, newest first.
+
+        Bounds are numbers or message ids, exclusive; `after` gives the `limit` next above it.
+
+        Raises:
+            RequestError: `invalid`, a bound names no numbered message of this channel.
+            Unavailable: neither the list nor MongoDB could answer.
+        """
+        listed = await self._read_list(channel_id)
+        low = await self._resolve(channel_id, "after", after, listed)
+        high = await self._resolve(channel_id, "before", before, listed)
+        if listed:
+            run = Run(listed, is_whole=number_of(listed[-1]) == 1)
+            page = run.cut(limit, before=high, after=low, is_hit=True)
+            if page is not None:
+                return page
+        position = await self._position(channel_id)
+        if not listed:
+            run = await self._load(channel_id, position)
+            page = run.cut(limit, before=high, after=low, is_hit=False)
+            if page is not None:
+                return page
+        return await self._read_archive(channel_id, limit, high, low, position)
+
+    async def _read_list(self, channel_id: str) -> list[bytes]:
+        if time.monotonic() < self._away_until:
+            return []
+        try:
+            async with answering("redis", REDIS_SECONDS):
+                key = channel_stream(channel_id).name
+                found: list[Any] = await self._redis.lrange(key, 0, -1)
+        except Unavailable:
+            self._leave_alone()
+            return []
+        except ResponseError:
+            # A key of another type, which the next append deletes.
+            return []
+        return found
+
+    def _leave_alone(self) -> None:
+        self._away_until = time.monotonic() + AWAY_SECONDS
+
+    async def _position(self, channel_id: str) -> Position | None:
+        if time.monotonic() < self._away_until:
+            return None
+        stream = channel_stream(channel_id)
+        try:
+            async with answering("redis", REDIS_SECONDS):
+                position = (await self._log.positions([stream]))[0]
+            if position is not None:
+                return position
+            # A new epoch asks MongoDB for its number: that may take longer than Redis may.
+            async with answering("mongodb", MONGODB_SECONDS), answering("redis", MONGODB_SECONDS):
+                return await self._log.position(stream)
+        except Unavailable as error:
+            if error.dependency == "mongodb":
+                raise
+            self._leave_alone()
+            return None
+
+    async def _load(self, channel_id: str, position: Position | None) -> Run:
+        up_to = None if position is None else position.number
+        async with answering("mongodb", MONGODB_SECONDS):
+            documents = await self._messages.page(channel_id, CACHE_LENGTH, up_to=up_to)
+        messages = [render(document) for document in documents]
+        if position is not None and messages:
+            await self._fill(channel_id, position, messages)
+        return Run(messages, is_whole=len(messages) < CACHE_LENGTH)
+
+    async def _fill(self, channel_id: str, position: Position, messages: Sequence[bytes]) -> None:
+        try:
+            async with answering("redis", REDIS_SECONDS):
+                await self._log.fill(channel_stream(channel_id), position, messages)
+        except Unavailable:
+            self._leave_alone()
+
+    async def _read_archive(
+        self,
+        channel_id: str,
+        limit: int,
+        before: int | None,
+        after: int | None,
+        position: Position | None,
+    ) -> Page:
+        up_to = None if position is None else position.number
+        async with answering("mongodb", MONGODB_SECONDS):
+            # One more than wanted tells whether there are more.
+            documents = await self._messages.page(
+                channel_id, limit + 1, before=before, after=after, up_to=up_to
+            )
+        has_more = len(documents) > limit
+        if after is None:
+            documents = documents[:limit]
+            bound = documents[-1]["number"] if has_more else None
+        else:
+            documents = documents[-limit:]
+            bound = documents[0]["number"] if has_more else None
+        return Page([render(document) for document in documents], bound, is_hit=False)
+
+    async def _resolve(
+        self, channel_id: str, field: str, bound: str | None, listed: Sequence[bytes]
+    ) -> int | None:
+        if bound is None or not is_message_id(bound):
+            return None if bound is None else int(bound)
+        prefix = f'{{"id":"{bound}"'.encode()
+        for message in listed:
+            if message.startswith(prefix):
+                return number_of(message)
+        async with answering("mongodb", MONGODB_SECONDS):
+            number = await self._messages.number_of(channel_id, bound)
+        if number is None:
+            error = FieldError(field, "names no message of this channel")
+            raise RequestError("invalid", f"{field} {error.message}", [error])
+        return number
+
+
+def number_of(message: bytes) -> int:
+    """Return a message's number, read from its JSON.
+
+    The first such field is the message's own: before it there are ids alone.
+    """
+    found = _number.search(message)
+    return 0 if found is None else int(found[1])

@@ -1,0 +1,82 @@
+"""`/api/messages`: send, list, read, edit, delete."""
+
+from typing import Final
+
+import orjson
+from aiohttp import web
+from prometheus_client import Counter
+
+from app.archive.documents import render
+from app.clients import MONGODB_SECONDS, answering
+from app.errors import RequestError
+from app.telemetry.tracing import traceparent_of
+from web import actions
+from web.identity import sender_of, user_of
+from web.keys import GATEWAY
+from web.rest.bodies import answer, message_id_of, read_body, read_query
+from web.schemas import EditMessage, MessagesQuery, SendMessage, check_idempotency_key
+
+_reads: Final = Counter("hubbub_cache_reads_total", "Pages of messages read.", ["result"])
+_hits: Final = _reads.labels("hit")
+_misses: Final = _reads.labels("miss")
+
+
+async def send(request: web.Request) -> web.Response:
+    """`POST /api/messages`"""
+    body = await read_body(request, SendMessage)
+    user = user_of(request, sender_id=body.sender_id, sender_name=body.sender_name)
+    sender = sender_of(user, sender_id=body.sender_id, sender_name=body.sender_name)
+    key = request.headers.get("Idempotency-Key")
+    message, is_new = await actions.send_message(
+        request.app[GATEWAY],
+        sender,
+        body,
+        key=None if key is None else check_idempotency_key(key),
+        traceparent=_traceparent(request),
+    )
+    return answer(message, status=201 if is_new else 200)
+
+
+async def list_page(request: web.Request) -> web.Response:
+    """`GET /api/messages`"""
+    query = read_query(request, MessagesQuery)
+    page = await request.app[GATEWAY].cache.page(
+        query.channel_id, query.limit, before=query.before, after=query.after
+    )
+    (_hits if page.is_hit else _misses).inc()
+    bound = orjson.dumps(None if page.next is None else str(page.next))
+    body = b'{"items":[%s],"next":%s}' % (b",".join(page.messages), bound)
+    return answer(body, headers={"X-Cache": "hit" if page.is_hit else "miss"})
+
+
+async def get(request: web.Request) -> web.Response:
+    """`GET /api/messages/{id}`"""
+    message_id = message_id_of(request)
+    async with answering("mongodb", MONGODB_SECONDS):
+        document = await request.app[GATEWAY].messages.get(message_id)
+    if document is None or document.get("deletedAt") is not None:
+        raise RequestError("not_found", "there is no such message")
+    return answer(render(document))
+
+
+async def edit(request: web.Request) -> web.Response:
+    """`PATCH /api/messages/{id}`"""
+    message_id = message_id_of(request)
+    body = await read_body(request, EditMessage)
+    message = await actions.edit_message(
+        request.app[GATEWAY], user_of(request), message_id, body, traceparent=_traceparent(request)
+    )
+    return answer(message)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """`DELETE /api/messages/{id}`"""
+    message_id = message_id_of(request)
+    tombstone = await actions.delete_message(
+        request.app[GATEWAY], user_of(request), message_id, traceparent=_traceparent(request)
+    )
+    return answer(tombstone)
+
+
+def _traceparent(request: web.Request) -> str:
+    return traceparent_of(request.headers.get("traceparent"))
