@@ -17,13 +17,10 @@ from dev.ports import free_port
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-def environment_with(*layers: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment with `layers` over it; `python` is our own there."""
-    environment = dict(os.environ)
-    for layer in layers:
-        environment |= layer
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
-    return environment
+def with_own_python(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with a PATH on which `python` is the one that runs us."""
+    path = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
+    return {**environment, "PATH": path}
 
 
 def get_status(port: int, path: str, *, timeout_seconds: float = 2) -> int | None:
@@ -76,12 +73,10 @@ class Process(Child):
             ChildError: there is no such program.
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **self.environment, "PORT": str(self.port)}
         with self.log_file.open("ab") as log:
             self.spawn(
-                self.command,
-                output=log,
-                environment=environment_with(self.environment, {"PORT": str(self.port)}),
-                folder=ROOT,
+                self.command, output=log, environment=with_own_python(environment), folder=ROOT
             )
 
     def wait_ready(self, path: str = "/readyz", *, timeout_seconds: float = 30) -> None:

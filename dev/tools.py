@@ -3,19 +3,18 @@
 `python -m dev.tools NAME ARGUMENTS` becomes one of them; `dev/bin/` calls it so.
 """
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
 from dev.errors import ToolError
+from dev.locks import wait_for_lock
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 JAVA_VERSION: Final = 17
@@ -116,7 +115,7 @@ def _installed(name: str, source: Path, fetch: Callable[[Path], None]) -> Path:
     """
     folder = home() / "tools" / name
     stamp = folder / "source"
-    with _locked(home() / "tools" / f"{name}.lock"):
+    with wait_for_lock(home() / "tools" / f"{name}.lock"):
         if stamp.is_file() and stamp.read_bytes() == source.read_bytes():
             return folder
         _say(f"fetching {name} …")
@@ -129,14 +128,6 @@ def _installed(name: str, source: Path, fetch: Callable[[Path], None]) -> Path:
         fresh.rename(folder)
         _say(f"fetched {name}, {_size_of(folder) / 1e6:.0f} MB")
     return folder
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _run(name: str, command: list[str], folder: Path, measure: Callable[[Path], int]) -> None:

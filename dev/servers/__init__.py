@@ -4,6 +4,6 @@ from dev.errors import ServerError
 from dev.servers.kafka import Kafka
 from dev.servers.mongodb import MongoDB
 from dev.servers.redis import Redis
-from dev.servers.server import Server
+from dev.servers.server import Address, Server
 
-__all__ = ["Kafka", "MongoDB", "Redis", "Server", "ServerError"]
+__all__ = ["Address", "Kafka", "MongoDB", "Redis", "Server", "ServerError"]

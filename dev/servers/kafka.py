@@ -5,12 +5,13 @@ import socket
 import struct
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
 from dev.errors import ServerError
 from dev.ports import free_port
-from dev.servers.server import Server
+from dev.servers.server import Address, Server, read_address
 from dev.tools import java, kafka_classpath
 
 # Metadata, version 4: which brokers are there, no topic.
@@ -29,6 +30,7 @@ class Kafka(Server):
 
     kind: ClassVar[str] = "kafka"
     title: ClassVar[str] = "Kafka"
+    variables: ClassVar[str] = "KAFKA_BROKERS"
     default_port: ClassVar[int] = 9092
 
     def __init__(self, folder: Path, port: int | None = None, *, fast_start: bool = False) -> None:
@@ -39,6 +41,13 @@ class Kafka(Server):
     @property
     def environment(self) -> dict[str, str]:
         return {"KAFKA_BROKERS": self.address}
+
+    @classmethod
+    def read_address(cls, environment: Mapping[str, str]) -> Address | None:
+        brokers = environment.get("KAFKA_BROKERS")
+        if not brokers:
+            return None
+        return read_address(brokers.split(",")[0], cls.default_port, "KAFKA_BROKERS")
 
     def _java(self, *command: str) -> list[str]:
         tiers = ["-XX:TieredStopAtLevel=1"] if self._fast_start else []

@@ -1,13 +1,15 @@
 """MongoDB as a replica set of one, so that majority writes and transactions work."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from dev.ports import is_taken
-from dev.servers.server import Server
+from dev.servers.server import Address, Server, read_address
 from dev.tools import mongod
 
 
@@ -15,12 +17,24 @@ class MongoDB(Server):
     """One `mongod`, primary of its own replica set."""
 
     kind: ClassVar[str] = "mongodb"
-    title: ClassVar[str] = "MongoDB (a replica set)"
+    title: ClassVar[str] = "MongoDB"
+    variables: ClassVar[str] = "MONGODB_URI"
     default_port: ClassVar[int] = 27017
 
     @property
     def environment(self) -> dict[str, str]:
         return {"MONGODB_URI": f"mongodb://{self.address}/hubbub?directConnection=true"}
+
+    @classmethod
+    def read_address(cls, environment: Mapping[str, str]) -> Address | None:
+        uri = environment.get("MONGODB_URI")
+        if not uri:
+            return None
+        parts = urlsplit(uri)
+        host = parts.netloc.rpartition("@")[2].split(",")[0]
+        if parts.scheme == "mongodb+srv":
+            return Address(host, None)
+        return read_address(host, cls.default_port, "MONGODB_URI")
 
     def prepare(self) -> list[str]:
         data = self.folder / "data"

@@ -2,23 +2,58 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from dev.child import Child
-from dev.errors import ServerError
+from dev.errors import DiscoveryError, ServerError
 from dev.ports import free_port
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server's host and port; without a port it is looked up in the DNS by its clients."""
+
+    host: str
+    port: int | None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return self.host in ("localhost", "127.0.0.1")
+
+    def __str__(self) -> str:
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+
+def read_address(text: str, default_port: int, variable: str) -> Address:
+    """Read `host` or `host:port`, the value of `variable`.
+
+    Raises:
+        DiscoveryError: the port is none.
+    """
+    host, colon, port = text.strip().rpartition(":")
+    if not colon:
+        return Address(port, default_port)
+    if not port.isdigit():
+        raise DiscoveryError(f"{variable}: {port!r} is no port")
+    return Address(host, int(port))
+
+
 class Server(Child, ABC):
     """One server with data and logs in `folder`, on 127.0.0.1; on a free port unless given one."""
 
     kind: ClassVar[str]
+    """The name of its folder."""
     title: ClassVar[str]
+    variables: ClassVar[str]
+    """The settings that name it, as one says them."""
     default_port: ClassVar[int]
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
@@ -40,6 +75,15 @@ class Server(Child, ABC):
     @abstractmethod
     def environment(self) -> dict[str, str]:
         """The settings that lead a Hubbub process here."""
+
+    @classmethod
+    @abstractmethod
+    def read_address(cls, environment: Mapping[str, str]) -> Address | None:
+        """Return the first address that the settings name, None where they name none.
+
+        Raises:
+            DiscoveryError: the port is none.
+        """
 
     @abstractmethod
     def prepare(self) -> list[str]:
