@@ -8,19 +8,26 @@ from aiokafka.partitioner import murmur2
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic, the record field that is its key, and the consumer group that reads it."""
+    """A topic, the record field that is its key, the consumer group that reads it, and the tables
+    that this group keeps."""
 
     name: str
     key_field: str
     group: str
+    tables: tuple[str, ...] = ()
 
     @property
     def dead_letters(self) -> str:
         """The topic of what could not be processed."""
         return f"{self.name}-dlq"
 
+    @property
+    def changelogs(self) -> tuple[str, ...]:
+        """The compacted topics of the group's tables; Faust's own names for them."""
+        return tuple(f"{self.group}-{table}-changelog" for table in self.tables)
 
-MESSAGES: Final = Topic("messages", "channel_id", "messages-group")
+
+MESSAGES: Final = Topic("messages", "channel_id", "messages-group", ("channel_state",))
 USER_ACTIVITY: Final = Topic("user-activity", "channel_id", "activity-group")
 REACTIONS: Final = Topic("reactions", "channel_id", "reactions-group")
 NOTIFICATIONS: Final = Topic("notifications", "user_id", "notifications-group")

@@ -33,8 +33,8 @@ class TopicRegistry:
             raise ProvisionError(f"topic {name} has {partitions} partitions, was made with {was}")
         return str(known["incarnation"])
 
-    async def incarnation(self, name: str) -> str:
-        """Return a topic's incarnation.
+    async def find(self, name: str) -> tuple[int, str]:
+        """Return a topic's partition count and its incarnation.
 
         Raises:
             ProvisionError: the topic was never provisioned.
@@ -42,4 +42,4 @@ class TopicRegistry:
         known = await self._topics.find_one({"_id": name})
         if known is None:
             raise ProvisionError(f"topic {name} is not provisioned; run: python -m app release")
-        return str(known["incarnation"])
+        return int(known["partitions"]), str(known["incarnation"])

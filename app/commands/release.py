@@ -53,26 +53,29 @@ async def _provision(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str
             raise ProvisionError(f"topic {topic['topic']}: {for_code(topic['error_code'])}")
         counts[topic["topic"]] = len(topic["partitions"])
     for topic in TOPICS:
-        if counts[topic.name] != counts[topic.dead_letters]:
-            raise ProvisionError(f"{topic.name} and {topic.dead_letters} differ in partitions")
+        for name in (topic.dead_letters, *topic.changelogs):
+            if counts[topic.name] != counts[name]:
+                raise ProvisionError(f"{topic.name} and {name} differ in partitions")
     return counts
 
 
 def _new_topics(topic: Topic, settings: Settings) -> list[NewTopic]:
     replicas = settings.topic_replication
-    hours = {
-        topic.name: settings.retention_hours,
-        topic.dead_letters: settings.dead_letter_retention_hours,
+    policies = {
+        topic.name: _kept_for(settings.retention_hours),
+        topic.dead_letters: _kept_for(settings.dead_letter_retention_hours),
+        **{name: {"cleanup.policy": "compact"} for name in topic.changelogs},
     }
     return [
         NewTopic(
             name=name,
             num_partitions=settings.topic_partitions,
             replication_factor=replicas,
-            topic_configs={
-                "retention.ms": str(kept * 3_600_000),
-                "min.insync.replicas": str(min(2, replicas)),
-            },
+            topic_configs={"min.insync.replicas": str(min(2, replicas)), **policy},
         )
-        for name, kept in hours.items()
+        for name, policy in policies.items()
     ]
+
+
+def _kept_for(hours: int) -> dict[str, str]:
+    return {"retention.ms": str(hours * 3_600_000)}

@@ -1,0 +1,82 @@
+"""`python -m agents <messages|activity|reactions|notifications>`: one worker of one consumer group.
+
+The composition root of a worker: what is opened, in which order, and how it ends.
+"""
+
+import argparse
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import uvloop
+
+from agents import activity, messages, notifications, reactions
+from agents.deps import Deps
+from app import settings as settings_module
+from app.archive.messages import Messages
+from app.archive.topics import TopicRegistry
+from app.clients import open_mongodb, open_redis, wait_for
+from app.errors import HubbubError
+from app.keys import StreamKey
+from app.settings import Settings
+from app.stream_log.log import StreamLog
+from app.streaming import worker
+from app.streaming.application import Application
+from app.telemetry import logs
+from app.topics import MESSAGES, NOTIFICATIONS, REACTIONS, USER_ACTIVITY, Topic
+from tables.redis_table import RedisTable
+
+AGENTS: Final[dict[str, tuple[Topic, Callable[[Application, Deps], None]]]] = {
+    "messages": (MESSAGES, messages.register),
+    "activity": (USER_ACTIVITY, activity.register),
+    "reactions": (REACTIONS, reactions.register),
+    "notifications": (NOTIFICATIONS, notifications.register),
+}
+
+
+async def run(name: str, settings: Settings) -> int:
+    """Run the worker of one agent until it is told to stop; return its exit status."""
+    topic, register = AGENTS[name]
+    redis = open_redis(settings)
+    database = open_mongodb(settings)
+    timeout = settings.start_timeout_seconds
+    await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
+    await wait_for("redis", redis.ping, timeout_seconds=timeout)
+    partitions, incarnation = await TopicRegistry(database).find(topic.name)
+    archive = Messages(database)
+
+    async def highest_number(stream: StreamKey) -> int:
+        return await archive.highest_number(stream.id) if stream.kind == "channel" else 0
+
+    log = StreamLog(redis, highest_number)
+    app = Application(
+        topic, settings, partitions=partitions, incarnation=incarnation, table=RedisTable
+    )
+    register(app, Deps(archive, log, settings.instance or f"{name}@{socket.gethostname()}"))
+    try:
+        return await worker.run(
+            app, settings, {"redis": redis.ping, "mongodb": lambda: database.command("ping")}
+        )
+    finally:
+        await log.close()
+        await redis.aclose()
+        database.client.close()
+
+
+def main() -> int:
+    """Read the settings and run; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m agents", description=__doc__)
+    parser.add_argument("agent", choices=sorted(AGENTS))
+    name = parser.parse_args().agent
+    try:
+        settings = settings_module.load()
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        return uvloop.run(run(name, settings))
+    except HubbubError as error:
+        sys.stderr.write(f"hubbub: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What a batch of message records comes to: which have an effect, and which numbers they give.
+
+Pure: it reads documents that were found before, and writes nothing but the numbers into them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.archive.documents import Document
+from app.archive.messages import Applied
+from app.records import MessageCreated, MessageEvent
+from app.stream_log.log import Source
+from app.streaming.work import Received
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record's effect on its channel. `number` is given for a creation only."""
+
+    offset: int
+    document: Document
+    event_type: str
+    cache: str
+    number: int | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """The effects of a batch, in order, and the marks that make them durable."""
+
+    changes: list[Change] = field(default_factory=list)
+    marks: dict[str, Applied] = field(default_factory=dict)
+    unknown: list[Received] = field(default_factory=list)
+    published_twice: int = 0
+    without_number: int = 0
+
+
+def make_plan(
+    source: Source,
+    received: Iterable[tuple[Received, MessageEvent]],
+    documents: Mapping[str, Document],
+    newest: dict[str, int],
+) -> Plan:
+    """Decide on every record; count `newest`, the newest number by channel, up.
+
+    A record at or below the offset that its message's `applied` names is a redelivery: all is done
+    again, the guards make it effectless. Above it, a rev that was applied before was published
+    twice, and has no effect. Anything else is new.
+    """
+    plan = Plan()
+    for item, event in received:
+        document = documents.get(event.changed_id)
+        if document is None or document["channelId"] != event.channel_id:
+            plan.unknown.append(item)
+            continue
+        mark = plan.marks.get(event.changed_id)
+        applied = _as_mapping(mark) or document.get("applied", {}).get(source.topic)
+        is_redelivery = _is_at_or_below(item.offset, applied, source)
+        if not is_redelivery and applied is not None and applied["rev"] >= event.rev:
+            plan.published_twice += 1
+            continue
+        change, given = _change(item.offset, event, document, newest, is_redelivery=is_redelivery)
+        if change is None:
+            plan.without_number += 1  # Pending, until the reconciler publishes it as a creation.
+            continue
+        plan.changes.append(change)
+        if not is_redelivery:
+            plan.marks[event.changed_id] = Applied(
+                message_id=event.changed_id,
+                topic=source.topic,
+                rev=event.rev,
+                incarnation=source.incarnation,
+                partition=source.partition,
+                offset=item.offset,
+                number=given if given is not None else mark.number if mark else None,
+            )
+    return plan
+
+
+def _change(
+    offset: int,
+    event: MessageEvent,
+    document: Document,
+    newest: dict[str, int],
+    *,
+    is_redelivery: bool,
+) -> tuple[Change | None, int | None]:
+    number = document.get("number")
+    is_deleted = document.get("deletedAt") is not None
+    if isinstance(event, MessageCreated) and (number is None or is_redelivery):
+        given = None
+        if number is None:
+            # Also if it has been deleted since: numbers have no holes.
+            number = given = newest[event.channel_id] = newest[event.channel_id] + 1
+            document["number"] = number
+        cache = "" if is_deleted else "push"
+        return Change(offset, document, "message", cache, number), given
+    if number is None:
+        return None, None
+    if is_deleted:
+        return Change(offset, document, "message_deleted", "remove"), None
+    return Change(offset, document, "message_updated", "replace"), None
+
+
+def _is_at_or_below(offset: int, applied: Mapping[str, Any] | None, source: Source) -> bool:
+    return (
+        applied is not None
+        and applied["incarnation"] == source.incarnation
+        and applied["partition"] == source.partition
+        and offset <= applied["offset"]
+    )
+
+
+def _as_mapping(mark: Applied | None) -> dict[str, Any] | None:
+    if mark is None:
+        return None
+    return {
+        "rev": mark.rev,
+        "incarnation": mark.incarnation,
+        "partition": mark.partition,
+        "offset": mark.offset,
+    }

@@ -1,0 +1,154 @@
+"""Attempts at a batch: endless patience with what passes by itself, three tries at all else."""
+
+import logging
+import weakref
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from faust.streams import _current_event
+from faust.types import TP, EventT
+from prometheus_client import Counter
+
+from app.archive.messages import NumberConflict
+from app.errors import PartitionLost
+from app.records import Undecodable, decode
+from app.stream_log.log import Source
+from app.streaming.batches import Batch, batch_of
+from app.streaming.dead_letters import DeadLetters
+from app.streaming.failures import ATTEMPTS, Backoff, is_transient
+from app.streaming.work import Barrier, Received, Refused, Rule, Work
+
+if TYPE_CHECKING:
+    from app.streaming.application import Application
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_retries = Counter(
+    "hubbub_retries_total", "Attempts that failed and were repeated.", ["topic", "error"]
+)
+_conflicts = Counter("hubbub_number_conflicts_total", "Numbers that somebody else had given.")
+
+_SAY_AFTER: Final = 3
+"""Attempts before a wait is logged: a short hiccup is not news."""
+
+_CONFLICTS: Final = 3
+"""In a row, at which a worker leaves: it is not the one who should number here."""
+
+
+class Attempts:
+    """One partition's way through failures."""
+
+    def __init__(self, app: "Application", tp: TP, rule: Rule) -> None:
+        self._app = app
+        self._rule = rule
+        self._source = Source(tp.topic, tp.partition, app.incarnation)
+        self._dead_letters = DeadLetters(app.source, app.producer)
+        self.waits_for = ""
+        """What the partition waits for, or an empty string."""
+
+    async def process(self, event: EventT[Any]) -> Barrier | None:
+        """Bring about a batch's effects; return what must come before its acknowledgement."""
+        # The one place where the current event is set: tables find their partition through it.
+        _current_event.set(weakref.ref(event))
+        work = self._decode(batch_of(event.message) or Batch([]))
+        barrier = await self._handle(work)
+        for refused in work.refused:
+            await self._patiently(partial(self._dead_letters.send, refused))
+        return barrier
+
+    async def settle(self, barrier: Barrier | None) -> None:
+        """Wait for a batch's table writes and its barrier."""
+        await self._rule.settle()
+        if barrier is not None:
+            await self._patiently(barrier)
+
+    def _decode(self, batch: Batch) -> Work:
+        work = Work(self._source, [], self._app.lease)
+        partitions = self._app.partitions
+        for raw in batch:
+            try:
+                event = decode(self._app.source, raw.key, raw.value, raw.partition, partitions)
+            except Undecodable as error:
+                work.refused.append(Refused(raw, error.reason, error.error))
+            else:
+                work.received.append(Received(raw, event))
+        return work
+
+    async def _handle(self, work: Work) -> Barrier | None:
+        if not work.received:
+            return None
+        failures, conflicts, backoff, already_refused = 0, 0, Backoff(), len(work.refused)
+        while True:
+            del work.refused[already_refused:]
+            try:
+                barrier = await self._rule.handle(work)
+            except PartitionLost:
+                raise  # Another worker took the table over: this one leaves and comes again.
+            except NumberConflict as conflict:
+                self._rule.forget(self._source.partition)
+                _conflicts.inc()
+                conflicts += 1
+                if conflicts >= _CONFLICTS:
+                    raise
+                await self._wait(backoff, conflict)
+            except Exception as error:  # noqa: BLE001 - every failure is decided on here
+                self._rule.forget(self._source.partition)
+                if not (is_transient(error) or work.is_irrevocable):
+                    failures += 1
+                    if failures >= ATTEMPTS:
+                        return await self._blame(work, error)
+                await self._wait(backoff, error)
+            else:
+                self.waits_for = ""
+                return barrier
+
+    async def _blame(self, work: Work, error: Exception) -> Barrier | None:
+        """Work record by record, so that only the one that fails is dead-lettered."""
+        if len(work.received) == 1:
+            reason = Refused(work.received[0].raw, "handler_failed", type(error).__name__, ATTEMPTS)
+            log.error("handler_failed", exc_info=error)
+            work.refused.append(reason)
+            return None
+        barriers: list[Barrier] = []
+        for item in work.received:
+            single = Work(work.source, [item], work.lease)
+            barrier = await self._handle(single)
+            work.refused += single.refused
+            barriers += [barrier] if barrier is not None else []
+
+        async def all_of_them() -> None:
+            for each in barriers:
+                await each()
+
+        return all_of_them
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        backoff = Backoff()
+        while True:
+            try:
+                result = await attempt()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                await self._wait(backoff, error)
+            else:
+                self.waits_for = ""
+                return result
+
+    async def _wait(self, backoff: Backoff, error: Exception) -> None:
+        name = type(error).__name__
+        _retries.labels(self._source.topic, name).inc()
+        self.waits_for = name
+        if backoff.attempts == _SAY_AFTER:
+            log.warning(
+                "partition_waits",
+                extra={
+                    "topic": self._source.topic,
+                    "partition": self._source.partition,
+                    "error": name,
+                },
+            )
+        await backoff.wait()

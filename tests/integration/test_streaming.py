@@ -1,0 +1,230 @@
+"""The streaming core on a real Kafka."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import faust
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from faust.types import StreamT
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from app.clients import create_admin, create_producer
+from app.ids import new_id
+from app.records import TYPES, ChannelRead
+from app.settings import Settings
+from app.streaming.application import Application
+from app.streaming.work import Barrier, Work
+from app.topics import Topic, partition_of
+
+PARTITIONS = 2
+
+
+@dataclass
+class Recorder:
+    """A rule that remembers the numbers it was given, by channel, and can be told to fail."""
+
+    seen: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    before: Callable[[Work], Awaitable[None]] | None = None
+
+    async def handle(self, work: Work) -> Barrier | None:
+        if self.before is not None:
+            await self.before(work)
+        for item in work.received:
+            assert isinstance(item.event, ChannelRead)
+            self.seen[item.event.channel_id].append(item.event.number)
+        return None
+
+    async def settle(self) -> None:
+        """Nothing is written to a table."""
+
+    def forget(self, partition: int) -> None:
+        """Nothing is remembered."""
+
+
+@pytest.fixture
+async def topic(settings: Settings) -> AsyncIterator[Topic]:
+    """A topic of the test's own, in the form of `messages`."""
+    name = f"messages-{new_id()[-8:]}"
+    topic = Topic(name, "channel_id", f"{name}-group")
+    admin = create_admin(settings)
+    await admin.start()
+    await admin.create_topics(
+        [NewTopic(each, PARTITIONS, 1) for each in (topic.name, topic.dead_letters)]
+    )
+    TYPES[name] = TYPES["messages"]
+    yield topic
+    del TYPES[name]
+    await admin.close()
+
+
+@pytest.fixture
+async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = create_producer(settings)
+    await producer.start()
+    yield producer
+    await producer.stop()
+
+
+def read_event(channel_id: str, number: int) -> bytes:
+    return orjson.dumps(
+        {
+            "eventId": new_id(),
+            "type": "channel_read",
+            "occurredAt": "2026-01-01T00:00:00.000Z",
+            "channelId": channel_id,
+            "userId": "u",
+            "number": number,
+        }
+    )
+
+
+async def send(producer: AIOKafkaProducer, topic: Topic, channel_id: str, number: int) -> None:
+    await producer.send_and_wait(
+        topic.name, read_event(channel_id, number), key=channel_id.encode()
+    )
+
+
+@asynccontextmanager
+async def running(topic: Topic, settings: Settings, rule: Recorder) -> AsyncIterator[Application]:
+    app = Application(
+        topic, settings, partitions=PARTITIONS, incarnation="aaaaaaaa", table=faust.Table
+    )
+
+    @app.agent(app.records, name="recorder")
+    async def recorder(stream: StreamT[object]) -> None:
+        await app.lanes.run(stream, rule)
+
+    await app.start()
+    try:
+        yield app
+    finally:
+        await app.stop()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def committed(settings: Settings, topic: Topic) -> dict[int, int]:
+    admin: AIOKafkaAdminClient = create_admin(settings)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(topic.group)
+    finally:
+        await admin.close()
+    return {tp.partition: meta.offset for tp, meta in offsets.items() if tp.topic == topic.name}
+
+
+async def test_records_are_handled_in_order_and_committed(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    rule = Recorder()
+    async with running(topic, settings, rule):
+        for number in range(200):
+            await producer.send(topic.name, read_event("c1", number), key=b"c1")
+            await producer.send(topic.name, read_event("c2", number), key=b"c2")
+        await producer.flush()
+        await until(lambda: sum(map(len, rule.seen.values())) == 400)
+    assert rule.seen == {"c1": list(range(200)), "c2": list(range(200))}
+    assert sum((await committed(settings, topic)).values()) == 400
+
+
+async def test_malformed_record_lands_in_dead_letters_and_stops_nothing(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    rule = Recorder()
+    partition = partition_of(b"c1", PARTITIONS)
+    async with running(topic, settings, rule):
+        await send(producer, topic, "c1", 1)
+        await producer.send_and_wait(topic.name, b"{not json", key=b"c1")
+        await producer.send_and_wait(
+            topic.name, read_event("c1", 2), key=b"other", partition=partition
+        )
+        await send(producer, topic, "c1", 3)
+        await until(lambda: rule.seen["c1"] == [1, 3])
+    consumer = AIOKafkaConsumer(
+        topic.dead_letters,
+        bootstrap_servers=list(settings.kafka_brokers),
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        letters = [await asyncio.wait_for(consumer.getone(), 10) for _ in range(2)]
+    finally:
+        await consumer.stop()
+    assert letters[0].value == b"{not json"
+    assert [dict(letter.headers)["reason"] for letter in letters] == [b"bad_json", b"wrong_key"]
+    assert [dict(letter.headers)["source-offset"] for letter in letters] == [b"1", b"2"]
+
+
+async def test_transient_failure_is_repeated_and_nothing_is_acknowledged_meanwhile(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    is_down = True
+    tried = 0
+
+    async def fail(_: Work) -> None:
+        nonlocal tried
+        tried += 1
+        if is_down:
+            raise RedisConnectionError("down")
+
+    rule = Recorder(before=fail)
+    async with running(topic, settings, rule) as app:
+        await send(producer, topic, "c1", 1)
+        await until(lambda: tried > 4)
+        assert app.lanes.paused == {
+            f"{topic.name}:{partition_of(b'c1', PARTITIONS)}": "ConnectionError"
+        }
+        await app.consumer.commit()
+        assert await committed(settings, topic) == {}
+        is_down = False
+        await until(lambda: rule.seen["c1"] == [1])
+        await until(lambda: not app.lanes.paused)
+
+
+async def test_stop_during_an_outage_acknowledges_nothing_and_is_in_time(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.streaming.application.STOP_SECONDS", 0.5)
+    is_down = True
+
+    async def fail(_: Work) -> None:
+        if is_down:
+            raise RedisConnectionError("down")
+
+    rule = Recorder(before=fail)
+    async with running(topic, settings, rule) as app:
+        await send(producer, topic, "c1", 1)
+        await until(lambda: bool(app.lanes.paused))
+        started = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - started < 8
+    assert await committed(settings, topic) == {}
+    is_down = False
+    async with running(topic, settings, rule):
+        await until(lambda: rule.seen["c1"] == [1])
+
+
+async def test_failing_record_alone_is_dead_lettered(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    async def fail(work: Work) -> None:
+        if any(getattr(item.event, "number", 0) == 7 for item in work.received):
+            raise LookupError("no seven")
+
+    rule = Recorder(before=fail)
+    for number in range(10):
+        await producer.send(topic.name, read_event("c1", number), key=b"c1")
+    await producer.flush()
+    async with running(topic, settings, rule):
+        await until(lambda: len(rule.seen["c1"]) == 9)
+    assert rule.seen["c1"] == [0, 1, 2, 3, 4, 5, 6, 8, 9]
+    assert sum((await committed(settings, topic)).values()) == 10
