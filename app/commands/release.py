@@ -24,17 +24,18 @@ async def release(settings: Settings) -> None:
     """
     timeout = settings.start_timeout_seconds
     database = open_mongodb(settings)
-    await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
-    await ensure_indexes(database)
     admin = create_admin(settings)
-    await wait_for("kafka", admin.start, timeout_seconds=timeout)
     try:
+        await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
+        await ensure_indexes(database)
+        await wait_for("kafka", admin.start, timeout_seconds=timeout)
         counts = await _provision(admin, settings)
+        registry = TopicRegistry(database)
+        for name, partitions in counts.items():
+            await registry.register(name, partitions)
     finally:
         await admin.close()
-    registry = TopicRegistry(database)
-    for name, partitions in counts.items():
-        await registry.register(name, partitions)
+        database.client.close()
     log.info("provisioned", extra={"topics": counts})
 
 

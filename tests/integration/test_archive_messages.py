@@ -1,0 +1,118 @@
+"""Concurrent inserts in groups, and changes by their sender, on a real MongoDB."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from bson.errors import InvalidDocument
+from pymongo.errors import DuplicateKeyError, WriteError
+
+from app.archive.group_commit import GroupCommit
+from app.archive.indexes import ensure_indexes
+from app.archive.messages import Draft, Messages
+from app.clients import Database
+from app.errors import RequestError
+
+
+def draft(content: str = "hi", key: str | None = None) -> Draft:
+    return Draft(channel_id="c", sender_id="u", sender_name="U", content=content, key=key)
+
+
+async def test_concurrent_inserts_are_written_in_few_groups(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = database["things"]
+    groups: list[int] = []
+    write = GroupCommit._write_group
+
+    async def count(self: GroupCommit, group: list[object]) -> None:
+        groups.append(len(group))
+        await write(self, group)  # type: ignore[arg-type]  # seen as any list here
+
+    monkeypatch.setattr(GroupCommit, "_write_group", count)
+    inserts = GroupCommit(collection)
+    await asyncio.gather(*(inserts.insert({"_id": n}) for n in range(1200)))
+    assert await collection.count_documents({}) == 1200
+    assert groups == [500, 500, 200]
+
+
+async def test_insert_that_mongodb_refuses_fails_alone(database: Database) -> None:
+    inserts = GroupCommit(database["things"])
+    await inserts.insert({"_id": 5})
+    answers = await asyncio.gather(
+        *(inserts.insert({"_id": n}) for n in range(10)), return_exceptions=True
+    )
+    assert [n for n, answer in enumerate(answers) if answer is not None] == [5]
+    assert isinstance(answers[5], DuplicateKeyError)
+    assert await database["things"].count_documents({}) == 10
+
+
+async def test_insert_that_cannot_be_encoded_fails_alone(database: Database) -> None:
+    inserts = GroupCommit(database["things"])
+    answers = await asyncio.gather(
+        inserts.insert({"_id": 1}),
+        inserts.insert({"_id": 2, "value": object()}),
+        inserts.insert({"_id": 3, "at": datetime.now(UTC)}),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [type(None), InvalidDocument, type(None)]
+    assert await database["things"].count_documents({}) == 2
+
+
+async def test_cancelled_insert_takes_no_other_with_it(database: Database) -> None:
+    inserts = GroupCommit(database["things"])
+    tasks = [asyncio.create_task(inserts.insert({"_id": n})) for n in range(10)]
+    await asyncio.sleep(0)
+    tasks[3].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    failed = [n for n, answer in enumerate(answers) if answer is not None]
+    assert failed == [3]
+    assert await database["things"].count_documents({}) >= 9
+
+
+async def test_insert_refused_by_the_servers_rules_fails_alone(database: Database) -> None:
+    await database.create_collection("ruled", validator={"size": {"$lt": 10}})
+    inserts = GroupCommit(database["ruled"])
+    answers = await asyncio.gather(
+        *(inserts.insert({"_id": n, "size": n}) for n in range(12)), return_exceptions=True
+    )
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, WriteError)] == [10, 11]
+    assert await database["ruled"].count_documents({}) == 10
+
+
+async def test_insert_with_one_key_a_hundred_times_makes_one_document(database: Database) -> None:
+    await ensure_indexes(database)
+    messages = Messages(database)
+    answers = await asyncio.gather(*(messages.insert(draft(key="k")) for _ in range(100)))
+    assert sum(is_new for _, is_new in answers) == 1
+    assert len({document["_id"] for document, _ in answers}) == 1
+    assert await database["messages"].count_documents({}) == 1
+
+
+async def test_insert_of_another_message_under_a_key_is_a_conflict(database: Database) -> None:
+    await ensure_indexes(database)
+    messages = Messages(database)
+    await messages.insert(draft("one", key="k"))
+    with pytest.raises(RequestError) as raised:
+        await messages.insert(draft("two", key="k"))
+    assert raised.value.code == "idempotency_conflict"
+
+
+async def test_edit_that_changes_nothing_keeps_the_rev(database: Database) -> None:
+    messages = Messages(database)
+    document, _ = await messages.insert(draft("one"))
+    assert await messages.edit(document["_id"], {"content": "one"}, sender_id="u") is None
+    assert await messages.edit(document["_id"], {}, sender_id="u") is None
+    changed = await messages.edit(document["_id"], {"content": "two"}, sender_id="u")
+    assert changed is not None
+    assert (changed["rev"], changed["content"]) == (2, "two")
+
+
+async def test_edit_and_delete_by_another_change_nothing(database: Database) -> None:
+    messages = Messages(database)
+    document, _ = await messages.insert(draft("one"))
+    assert await messages.edit(document["_id"], {"content": "two"}, sender_id="v") is None
+    assert await messages.delete(document["_id"], sender_id="v") is None
+    kept = await messages.get(document["_id"])
+    assert kept is not None
+    assert (kept["rev"], kept.get("deletedAt")) == (1, None)
