@@ -1,22 +1,27 @@
 # `make help` lists the targets.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
+PIP := $(VENV)/python -m pip install --disable-pip-version-check
 SCALE ?=
+ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down test check format lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/ready ## make .venv from the locked dependencies
 
 .venv/ready: requirements-dev.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || dev/packages.sh python3-venv
 	@echo "setting up .venv …"
-	@test -x $(VENV)/python || $(PYTHON) -m venv .venv || { echo "python3-venv is needed: apt-get install python3-venv"; exit 1; }
-	@$(VENV)/python -m pip install -q --require-hashes -r requirements-dev.lock
-	@$(VENV)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@$(VENV)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(PIP) --require-hashes -r requirements-dev.lock | sed -un 's/^ *\(Downloading\|Using cached\) /  /p'
+	@$(PIP) -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: setup ## start everything on http://localhost:5001   [SCALE="web=2 messages=2"]
@@ -28,14 +33,14 @@ up: setup ## start the servers alone, in the background
 down: setup ## stop the servers that `make up` started
 	@$(VENV)/python -m dev down
 
-test: setup ## the whole suite, on real servers of its own, with coverage
+test: setup ## the whole suite, on real servers of its own, with coverage   [ARGS="-k …"]
 	@$(VENV)/python -m pytest --cov --cov-report=term $(ARGS)
 
 check: setup ## format, lint, types, import contracts
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/ruff check -q .
 	@$(VENV)/mypy
-	@$(VENV)/lint-imports
+	@contracts=$$($(VENV)/lint-imports --no-logo) && tail -n 1 <<<"$$contracts" || { echo "$$contracts"; exit 1; }
 
 format: setup ## format the code
 	@$(VENV)/ruff format .
@@ -46,4 +51,4 @@ lock: setup ## write the lock files anew
 	@$(VENV)/uv pip compile -q --upgrade dev/servers.in --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o dev/servers.lock
 
 clean: ## remove what the tools left (not the servers' data)
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
