@@ -14,6 +14,7 @@ import uvloop
 from agents import activity, messages, notifications, reactions
 from agents.deps import Deps
 from app import settings as settings_module
+from app.archive.marks import Marks
 from app.archive.messages import Messages
 from app.archive.topics import TopicRegistry
 from app.clients import open_mongodb, open_redis, wait_for
@@ -53,7 +54,7 @@ async def run(name: str, settings: Settings) -> int:
     app = Application(
         topic, settings, partitions=partitions, incarnation=incarnation, table=RedisTable
     )
-    register(app, Deps(archive, log, settings.instance or f"{name}@{socket.gethostname()}"))
+    register(app, Deps(Marks(database), log, settings.instance or f"{name}@{socket.gethostname()}"))
     try:
         return await worker.run(
             app, settings, {"redis": redis.ping, "mongodb": lambda: database.command("ping")}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.archive.messages import Messages
+from app.archive.marks import Marks
 from app.stream_log.log import StreamLog
 
 
@@ -10,6 +10,6 @@ from app.stream_log.log import StreamLog
 class Deps:
     """The dependencies of a worker's rule. `instance` names this process to the archive."""
 
-    messages: Messages
+    marks: Marks
     log: StreamLog
     instance: str

@@ -54,21 +54,21 @@ class MessagesRule:
         _skipped.labels("without_number").inc(plan.without_number)
         await work.ensure_lease()
         if plan.marks:
-            await self._deps.messages.apply(list(plan.marks.values()))
+            await self._deps.marks.apply(list(plan.marks.values()))
             # Clients may see these numbers from now on, so they are never given back.
             work.is_irrevocable = True
         if plan.changes:
             await work.ensure_lease()
             await self._deps.log.append(work.source, _appends(plan.changes))
             self._count(work.source, plan.changes)
-        return partial(self._deps.messages.confirm, self._deps.instance)
+        return partial(self._deps.marks.confirm, self._deps.instance)
 
     async def _plan(self, source: Source, records: list[tuple[Received, MessageEvent]]) -> Plan:
-        documents = await self._deps.messages.find_all({event.changed_id for _, event in records})
+        documents = await self._deps.marks.find_all({event.changed_id for _, event in records})
         newest = self._newest[source.partition]
         created = {e.channel_id for _, e in records if isinstance(e, MessageCreated)}
         if unknown := [channel_id for channel_id in created if channel_id not in newest]:
-            highest = await self._deps.messages.highest_numbers(unknown)
+            highest = await self._deps.marks.highest_numbers(unknown)
             for channel_id, number in highest.items():
                 counted = self._channel_state.get(channel_id)
                 newest[channel_id] = max(number, counted.number if counted else 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.archive.documents import Document
-from app.archive.messages import Applied
+from app.archive.marks import Applied
 from app.records import MessageCreated, MessageEvent
 from app.stream_log.log import Source
 from app.streaming.work import Received

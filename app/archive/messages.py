@@ -1,14 +1,14 @@
-"""The messages: insert, change, page, and the marks that the agents leave on them."""
+"""The messages as a gateway uses them: insert, change, page."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne, WriteConcern
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from app.archive.documents import Document
 from app.archive.group_commit import GroupCommit
@@ -43,33 +43,12 @@ class Draft:
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What an agent has applied of a message: its record's rev and position, and the number it
-    gave (None: the message keeps the one it has)."""
-
-    message_id: str
-    topic: str
-    rev: int
-    incarnation: str
-    partition: int
-    offset: int
-    number: int | None
-
-
-class NumberConflict(Exception):  # noqa: N818 - it is what happened
-    """Somebody else numbers the same channel."""
-
-
 class Messages:
     """The collection `messages`."""
 
     def __init__(self, database: Database) -> None:
         self._messages = database["messages"]
         self._inserts = GroupCommit(self._messages)
-        # Numbers are made durable by the barrier at a batch's end, not by every write before it.
-        self._unconfirmed = self._messages.with_options(write_concern=WriteConcern(w=1))
-        self._barriers = database["barriers"]
 
     async def insert(self, draft: Draft) -> tuple[Document, bool]:
         """Insert a message; return its document, as it is now, and whether it is new.
@@ -174,80 +153,16 @@ class Messages:
             return None
         return found.get("number")
 
-    async def find_all(self, message_ids: Iterable[str]) -> dict[str, Document]:
-        """Return the documents of many messages, by id."""
-        found = self._messages.find({"_id": {"$in": list(message_ids)}})
-        return {document["_id"]: document async for document in found}
-
     async def highest_number(self, channel_id: str) -> int:
         """Return the newest number of a channel, 0 if it has none."""
-        return (await self.highest_numbers([channel_id]))[channel_id]
-
-    async def highest_numbers(self, channel_ids: Sequence[str]) -> dict[str, int]:
-        """Return the newest number of each channel in one query, 0 where there is none."""
-        match = {"channelId": {"$in": list(channel_ids)}, "number": {"$exists": True}}
-        group = {"_id": "$channelId", "number": {"$last": "$number"}}
-        stages: list[dict[str, Any]] = [
-            {"$match": match},
-            {"$sort": {"channelId": 1, "number": 1}},
-            {"$group": group},
-        ]
-        highest = dict.fromkeys(channel_ids, 0)
-        async for row in self._messages.aggregate(stages):
-            highest[row["_id"]] = row["number"]
-        return highest
-
-    async def apply(self, marks: Sequence[Applied]) -> None:
-        """Write numbers and marks of a batch, each only forward; safe to repeat.
-
-        Raises:
-            NumberConflict: another worker gave one of these numbers to another message.
-        """
-        try:
-            await self._unconfirmed.bulk_write([_mark(mark) for mark in marks], ordered=True)
-        except BulkWriteError as error:
-            codes = {item["code"] for item in (error.details or {}).get("writeErrors", [])}
-            if codes == {11000}:
-                raise NumberConflict from error
-            raise
-
-    async def confirm(self, owner: str) -> None:
-        """Return when a majority has everything that this process wrote before."""
-        change = {"$currentDate": {"at": True}}
-        await self._barriers.update_one({"_id": owner}, change, upsert=True)
-
-    async def pending(self, older_than_seconds: float, limit: int) -> list[Document]:
-        """Return changed messages that no agent has applied for so long, oldest first."""
-        until = _now() - timedelta(seconds=older_than_seconds)
-        query = {"pendingSince": {"$lt": until}, "deadLettered": None}
-        return await self._messages.find(query).sort("pendingSince", 1).limit(limit).to_list(limit)
+        query = {"channelId": channel_id, "number": {"$gt": 0}}
+        newest = await self._messages.find_one(query, {"number": 1}, sort=[("number", DESCENDING)])
+        return 0 if newest is None else int(newest["number"])
 
 
 def _living(message_id: str, sender_id: str | None) -> dict[str, Any]:
     query = {"_id": message_id, "deletedAt": None}
     return query if sender_id is None else {**query, "senderId": sender_id}
-
-
-def _mark(mark: Applied) -> UpdateOne:
-    path = f"applied.{mark.topic}"
-    applied = {
-        "rev": mark.rev,
-        "incarnation": mark.incarnation,
-        "partition": mark.partition,
-        "offset": mark.offset,
-    }
-    fields: dict[str, Any] = {
-        path: applied,
-        "changedAt": "$$NOW",
-        # Still pending if the message has been changed again meanwhile.
-        "pendingSince": {
-            "$cond": [{"$lte": ["$rev", mark.rev]}, "$$REMOVE", "$pendingSince"],
-        },
-    }
-    if mark.number is not None:
-        fields["number"] = {"$ifNull": ["$number", mark.number]}
-    forward = {"_id": mark.message_id, "$nor": [{f"{path}.rev": {"$gte": mark.rev}}]}
-    return UpdateOne(forward, [{"$set": fields}])
 
 
 def _now() -> datetime:

@@ -10,7 +10,7 @@ from faust.streams import _current_event
 from faust.types import TP, EventT
 from prometheus_client import Counter
 
-from app.archive.messages import NumberConflict
+from app.archive.marks import NumberConflict
 from app.errors import PartitionLost
 from app.records import Undecodable, decode
 from app.stream_log.log import Source

@@ -91,7 +91,7 @@ async def number_all(client: Client, channel: str, database: Database) -> None:
     entries = []
     for number, document in enumerate(found, start=1):
         mark = Applied(document["_id"], MESSAGES.name, document["rev"], "a", 0, number, number)
-        await gateway.messages.apply([mark])
+        await Marks(database).apply([mark])
         message = render({**document, "number": number})
         entries.append(
             Entry(number, "message", message, number, "push", document["_id"], document["rev"])
