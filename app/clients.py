@@ -97,14 +97,15 @@ async def wait_for(
     said = False
     while True:
         try:
-            await asyncio.wait_for(connect(), max(PING_SECONDS * 2, 1))
+            left = max(deadline - time.monotonic(), 0.5)
+            await asyncio.wait_for(connect(), min(left, PING_SECONDS * 2))
         except Outage as error:
-            if time.monotonic() > deadline:
-                detail = f"{name} does not answer after {timeout_seconds:g} s"
-                raise Unavailable(name, detail) from error
             if not said:
                 log.warning("waiting_for_dependency", extra={"dependency": name})
                 said = True
+            if time.monotonic() > deadline:
+                detail = f"{name} does not answer after {timeout_seconds:g} s"
+                raise Unavailable(name, detail) from error
             await asyncio.sleep(0.25)
         else:
             if said:

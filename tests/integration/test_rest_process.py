@@ -96,7 +96,8 @@ async def test_process_whose_dependency_is_missing_names_it_and_gives_up(
     output, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 1
     assert errors == b"hubbub: redis does not answer after 1 s\n"
-    assert b"waiting_for_dependency" in output
+    events = [orjson.loads(line)["event"] for line in output.splitlines()]
+    assert events == ["waiting_for_dependency"]
 
 
 async def test_process_whose_port_is_taken_says_so_in_one_line(
