@@ -8,8 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
+from app.archive.documents import Document
+from app.archive.messages import Messages
 from app.clients import Database
 from app.ids import is_message_id, new_id
+from app.keys import channel_stream
 from app.records import MessageCreated, decode
 from app.settings import Settings
 from app.topics import MESSAGES, partition_of
@@ -18,6 +21,7 @@ from tests.support.rest import (
     BOB,
     Client,
     forget,
+    gateway_of,
     number_all,
     page,
     problem,
@@ -435,3 +439,36 @@ async def test_readiness_names_each_dependency(client: Client) -> None:
     everything = {name: {"ok": True} for name in ("kafka", "redis", "mongodb")}
     assert await response.json() == {"status": "ok", "dependencies": everything}
     assert (await client.get("/healthz")).status == 200
+
+
+async def test_miss_that_an_append_overtakes_fills_nothing(
+    client: Client, channel: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sent(client, channel)
+    await number_all(client, channel, database)
+    await forget(client, channel)
+    read = Messages.page
+
+    async def read_and_be_overtaken(self: Messages, *args: Any, **bounds: Any) -> list[Document]:
+        found = await read(self, *args, **bounds)
+        await sent(client, channel)
+        await number_all(client, channel, database)
+        await forget(client, channel)
+        return found
+
+    monkeypatch.setattr(Messages, "page", read_and_be_overtaken)
+    assert await page(client, channelId=channel) == ([1], None, "miss")
+    monkeypatch.undo()
+    assert await page(client, channelId=channel) == ([2, 1], None, "miss")
+    assert await page(client, channelId=channel) == ([2, 1], None, "hit")
+
+
+async def test_page_while_the_list_is_something_else_comes_from_mongodb(
+    client: Client, channel: str, database: Database
+) -> None:
+    await sent(client, channel)
+    await number_all(client, channel, database)
+    await forget(client, channel)
+    await gateway_of(client).redis.set(channel_stream(channel).name, "no list")
+    assert await page(client, channelId=channel) == ([1], None, "miss")
+    assert await page(client, channelId=channel) == ([1], None, "hit")

@@ -15,8 +15,8 @@ import pytest
 from app.commands.release import release
 from app.ids import new_id
 from app.settings import Settings
+from dev.ports import free_port
 from dev.servers import Kafka
-from dev.servers.server import free_port
 
 GOOD = {"content": "Hello", "channelId": "c", "senderId": "alice", "senderName": "Alice"}
 
