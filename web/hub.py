@@ -1,0 +1,321 @@
+"""The hub: every stream and every connection of a gateway, and the way from one to the other.
+
+Fan-out awaits nothing. What Redis published is checked against its stream's sequence, given to the
+followers' outboxes and written, all within a turn of the event loop; whatever has to wait (a hole
+to be filled, a client to be brought up to date) waits by itself and holds up nobody else.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Collection, Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from prometheus_client import Counter, Gauge
+
+from app.archive.history import History
+from app.clients import Outage
+from app.errors import Unavailable
+from app.keys import StreamKey
+from app.settings import Settings
+from app.stream_log.cursor import Position
+from app.stream_log.log import StreamLog
+from web.connection import Connection
+from web.frames import Batch, encode, owner_of
+from web.mending import Mender
+from web.outbox import Flusher
+from web.pages import HistoryPages, LogPages
+from web.stream import Stream
+from web.subscriber import Subscriber
+from web.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+JOIN_SECONDS: Final = 3.0
+DRAIN_SECONDS: Final = 3.0
+SLOW_CONSUMER: Final = 4009
+SHUTTING_DOWN: Final = 4010
+
+
+_connections = Gauge("hubbub_connections", "Clients connected to this gateway.", ["transport"])
+_streams = Gauge("hubbub_streams", "Streams that this gateway is subscribed to.")
+_events = Counter("hubbub_events_total", "Events given to a stream's followers, once a stream.")
+_deliveries = Counter("hubbub_deliveries_total", "Events given to clients, once a client.")
+_slow = Counter("hubbub_slow_consumers_total", "Clients dropped because they did not keep up.")
+_malformed = Counter("hubbub_malformed_payloads_total", "Published payloads that are no events.")
+
+
+class Hub:
+    """One gateway's registry of streams and connections.
+
+    A connection's life in a stream is `join` (subscribed, its place known), `attach` (live, from
+    the turn in which it has all that came before) and `leave`: whoever wants to know who is in
+    which channel of this gateway asks there.
+    """
+
+    def __init__(self, settings: Settings, stream_log: StreamLog, history: History) -> None:
+        self._log = stream_log
+        self._spread_ms = settings.reconnect_spread_ms
+        self._subscriber = Subscriber(settings.redis_host, settings.redis_port, self)
+        self._streams: dict[bytes, Stream] = {}
+        self._touched: list[Stream] = []
+        self._connections: set[Connection] = set()
+        self._emptied = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        # While what is published may not be heard: until when everything was.
+        self._current_until_ms: int | None = _now_ms()
+        self.flusher = Flusher(self.drop)
+        self.pages = LogPages(stream_log)
+        self.history = HistoryPages(history)
+        self.mender = Mender(self, stream_log)
+        self.sweep = Sweep(self)
+
+    async def start(self) -> None:
+        """Connect to Redis, or go on trying; the sweep begins."""
+        self.run(self.sweep.run())
+        await self._subscriber.start()
+
+    async def stop(self) -> None:
+        """Stop everything; connections must have been drained before."""
+        await self._subscriber.stop()
+        running = tuple(self._tasks)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    async def drain(self) -> None:
+        """Send every client away, each with a delay of its own; return within 3 s."""
+        for connection in tuple(self._connections):
+            connection.send(encode("reconnect", delayMs=random.randint(0, self._spread_ms)))
+            connection.shut(SHUTTING_DOWN, "shutting down")
+        if self._connections:
+            self._emptied.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), DRAIN_SECONDS)
+        for connection in tuple(self._connections):
+            connection.transport.abort()
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something beside everything else, at most until the hub stops."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background_task_failed", exc_info=error)
+
+    # Connections
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """Every client of this gateway."""
+        return self._connections
+
+    def connect(self, connection: Connection) -> None:
+        """A client came."""
+        self._connections.add(connection)
+        self.sweep.add(connection)
+        _connections.labels(connection.transport_name).inc()
+
+    def disconnect(self, connection: Connection) -> None:
+        """A client is gone: it leaves every stream."""
+        if connection not in self._connections:
+            return
+        self._connections.discard(connection)
+        self.sweep.discard(connection)
+        _connections.labels(connection.transport_name).dec()
+        connection.is_closed = True
+        if not self._connections:
+            self._emptied.set()
+        for stream in connection.streams.values():
+            self.leave(stream, connection)
+        connection.streams.clear()
+        if connection.own is not None:
+            self.leave(connection.own, connection)
+            connection.own = None
+
+    def drop(self, connection: Connection) -> None:
+        """A client does not keep up: it must not cost the others anything."""
+        _slow.inc()
+        log.info("slow_consumer_dropped", extra={"connection": connection.id})
+        connection.shut(SLOW_CONSUMER, "slow consumer")
+        self.disconnect(connection)
+
+    # Streams
+
+    @property
+    def streams(self) -> Collection[Stream]:
+        """Every stream that this gateway is subscribed to."""
+        return self._streams.values()
+
+    async def join(self, key: StreamKey) -> Stream:
+        """Return the stream, subscribed and with a known place; `leave` or `release` must follow.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        if not self._subscriber.is_connected:
+            raise Unavailable("redis")
+        name = key.live.encode()
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = self._streams[name] = Stream(key)
+            stream.opening = self.run(self._open(name, stream))
+            _streams.set(len(self._streams))
+        stream.joined += 1
+        try:
+            if stream.opening is not None:
+                # Shielded: whoever else waits for it is not cancelled with this caller.
+                await asyncio.wait_for(asyncio.shield(stream.opening), JOIN_SECONDS)
+        except TimeoutError:
+            self.release(stream)
+            raise Unavailable("redis") from None
+        except asyncio.CancelledError:
+            self.release(stream)
+            raise
+        if not stream.epoch:
+            self.release(stream)
+            raise Unavailable("redis")
+        return stream
+
+    async def _open(self, name: bytes, stream: Stream) -> None:
+        try:
+            # In this order: what is published after the position was read will be heard.
+            await self._subscriber.subscribe(name)
+            stream.place(await self._position(stream.key))
+        except (Unavailable, *Outage):
+            self._forget_stream(name)
+        finally:
+            stream.opening = None
+        if stream.epoch and stream.is_behind:
+            self.mender.mend(stream)
+
+    async def _position(self, key: StreamKey) -> Position:
+        try:
+            return await self._log.position(key)
+        except Outage:
+            # The first call after Redis came back finds the broken connection.
+            return await self._log.position(key)
+
+    def attach(self, stream: Stream, connection: Connection) -> None:
+        """From now on every event of the stream goes to this client; it has all before."""
+        connection.end_replay(stream)
+        if not connection.is_closed:
+            stream.followers.add(connection)
+
+    def leave(self, stream: Stream, connection: Connection) -> None:
+        """No more of the stream to this client."""
+        connection.replays.pop(stream, None)
+        connection.end_replay(stream)
+        stream.followers.discard(connection)
+        self.release(stream)
+
+    def release(self, stream: Stream) -> None:
+        """Take back a join that nothing came of."""
+        stream.joined -= 1
+        stream.deserted_tick = self.sweep.tick
+
+    def retire(self, stream: Stream) -> None:
+        """Nobody follows the stream: hear no more of it."""
+        self._forget_stream(stream.key.live.encode())
+
+    def _forget_stream(self, name: bytes) -> None:
+        stream = self._streams.pop(name)
+        if stream.mending is not None:
+            stream.mending.cancel()
+        self._subscriber.unsubscribe(name)
+        _streams.set(len(self._streams))
+
+    # What Redis published
+
+    def receive(self, channel: bytes, payload: bytes) -> None:
+        """Check a published payload against its stream's sequence."""
+        stream = self._streams.get(channel)
+        if stream is None:
+            return
+        if payload.startswith(b"{"):
+            self._deliver_ephemeral(stream, payload)
+            return
+        try:
+            header, _, body = payload.partition(b"\n")
+            epoch, first_seq = header.split(b" ")
+            fresh = stream.accept(epoch.decode(), int(first_seq), body.split(b"\n"))
+        except ValueError:
+            _malformed.inc()
+            log.warning("malformed_payload", extra={"stream": stream.key.name})
+            return
+        if fresh:
+            if not stream.arrived:
+                self._touched.append(stream)
+            stream.arrived += fresh
+        elif stream.is_behind and stream.epoch:
+            self.mender.mend(stream)
+
+    def end_read(self) -> None:
+        """Give out what one read brought: of each stream all at once, in one batch."""
+        touched, self._touched = self._touched, []
+        for stream in touched:
+            self._deliver_arrived(stream)
+
+    def _deliver_arrived(self, stream: Stream) -> None:
+        arrived, stream.arrived = stream.arrived, []
+        if arrived:
+            stream.moved_tick = self.sweep.tick
+            self.deliver(stream, Batch(arrived))
+
+    def deliver(self, stream: Stream, batch: Batch) -> None:
+        """Give events to all who follow a stream."""
+        for connection in stream.followers:
+            connection.deliver(stream, batch)
+        _events.inc(len(batch))
+        _deliveries.inc(len(batch) * len(stream.followers))
+
+    def _deliver_ephemeral(self, stream: Stream, payload: bytes) -> None:
+        self._deliver_arrived(stream)
+        batch = Batch([payload], is_ephemeral=True)
+        for connection in stream.followers:
+            if not connection.is_crowded:
+                connection.deliver(stream, batch)
+
+    def lose(self) -> None:
+        """The subscriber's connection is lost: followers wait."""
+        self._current_until_ms = self._current_until_ms or _now_ms()
+
+    def regain(self) -> None:
+        """The subscriber is back: what was not heard meanwhile is looked for, of every stream."""
+        self.run(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        while True:
+            streams = tuple(self._streams.values())
+            try:
+                await self.mender.check(streams)
+            except Outage:
+                await asyncio.sleep(0.25)
+                continue
+            break
+        mending = [stream.mending for stream in streams if stream.mending is not None]
+        if mending:
+            await asyncio.wait(mending)
+        if self._subscriber.is_connected:
+            self._current_until_ms = None
+
+    @property
+    def current_ms(self) -> int:
+        """The time up to which everything that was published is known here, Unix milliseconds."""
+        return self._current_until_ms or _now_ms()
+
+    def resync_payload(self, stream: Stream) -> bytes:
+        """What tells followers to reload a stream, and to go on from where it is now."""
+        cursor = stream.position.cursor(self.current_ms)
+        return encode("resync", **owner_of(stream.key), cursor=cursor)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,211 @@
+"""Server-sent events: the same events, one way, for a browser's own `EventSource`.
+
+aiohttp-sse does headers and lifetime. Its `send` awaits the client: events take the outbox.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+from aiohttp_sse import EventSourceResponse
+
+from app.errors import FieldError, RequestError
+from app.ids import is_given_id
+from app.keys import StreamKey, channel_stream, user_stream
+from app.stream_log.cursor import Cursor
+from web.connection import Connection
+from web.cursor import CombinedCursor, checksum_of, pack, pack_position
+from web.frames import SSE_COMMENT, Batch, encode, sse_event
+from web.hello import MOST_CHANNELS, hello
+from web.hub import Hub
+from web.identity import User, user_of
+from web.keys import GATEWAY
+from web.replay import follow
+from web.resume import Start, open_stream
+from web.stream import Stream
+
+RETRY: Final = b"retry: 2000\n\n"
+
+Since = Cursor | str | None
+"""Where a stream's client was: parsed, as text that may be none, or nothing given."""
+
+
+class _Response(EventSourceResponse):
+    """The headers and the lifetime of an event stream."""
+
+    async def _ping(self) -> None:
+        # What ends this task ends the stream; the hub's sweep sends the comments.
+        await asyncio.get_running_loop().create_future()
+
+
+class SseConnection(Connection):
+    """A client's event stream, and the `id:` that says where it is in all its streams."""
+
+    __slots__ = (
+        "_checksum",
+        "_floors_ms",
+        "_hub",
+        "_is_chunked",
+        "_places",
+        "_response",
+    )
+
+    transport_name = "sse"
+
+    def __init__(self, request: web.Request, response: _Response, hub: Hub, user: User) -> None:
+        super().__init__(request, hub.flusher, user)
+        self._hub = hub
+        self._response = response
+        self._is_chunked = request.version >= HttpVersion11
+        self._checksum = b""
+        self._places: dict[Stream, bytes] = {}
+        # Streams being replayed, and when their clients were up to date.
+        self._floors_ms: dict[Stream, int] = {}
+
+    def place(self, starts: Iterable[Start]) -> None:
+        """Set where the client is: its channels, and last its user."""
+        *channels, own = starts
+        self._checksum = checksum_of(start.stream.key.id for start in channels)
+        ordered = sorted(channels, key=lambda start: start.stream.key.id)
+        self._places = {
+            start.stream: pack_position(start.cursor.position) for start in (*ordered, own)
+        }
+
+    @property
+    def event_id(self) -> bytes:
+        """The cursor of all streams, as they are at the event that it stands on."""
+        at_ms = self._hub.current_ms
+        if self._floors_ms:
+            at_ms = min(at_ms, *self._floors_ms.values())
+        return pack(self._checksum, self._places.values(), at_ms)
+
+    def deliver(self, stream: Stream, batch: Batch) -> None:
+        parts = []
+        for place, event in batch.sse:
+            if place:
+                self._places[stream] = place
+                parts.append(b"id: %b\n" % self.event_id)
+            parts.append(event)
+        self.put(b"".join(parts), len(batch.payloads))
+
+    def send(self, payload: bytes) -> None:
+        self.put(sse_event(payload), 1)
+
+    def send_placed(self, payload: bytes) -> None:
+        """Queue something that carries where the client is now."""
+        self.put(b"id: %b\n%b" % (self.event_id, sse_event(payload)), 1)
+
+    def ping(self) -> None:
+        # A client of this transport never answers; TCP tells when it is gone.
+        self.is_alive = True
+        self.put(SSE_COMMENT, 0)
+
+    def write(self, data: bytes) -> None:
+        super().write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked and data else data)
+
+    def shut(self, code: int, reason: str = "") -> None:
+        if not self.is_closed:
+            self.finish(b"")
+            if self._response.is_connected():
+                self._response.stop_streaming()
+
+    def begin_replay(self, stream: Stream, cursor: Cursor) -> None:
+        self._floors_ms[stream] = cursor.at_ms
+
+    def end_replay(self, stream: Stream) -> None:
+        self._floors_ms.pop(stream, None)
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """`GET /api/events`"""
+    hub = request.app[GATEWAY].hub
+    user = user_of(request)
+    channel_ids = _channels_of(request)
+    wanted = _wanted(request, channel_ids, user)
+    starts = await _open_all(hub, wanted)
+    response = _Response()
+    connection = SseConnection(request, response, hub, user)
+    for start in starts[:-1]:
+        connection.streams[start.stream.key.id] = start.stream
+    connection.own = starts[-1].stream
+    hub.connect(connection)
+    try:
+        await response.prepare(request)
+        # aiohttp sends its headers with the first bytes of the body.
+        await response.write(RETRY)
+        _begin(hub, connection, starts, is_resumed=wanted[-1][1] is not None)
+        await response.wait()
+    finally:
+        connection.shut(0)
+        hub.disconnect(connection)
+    return response
+
+
+def _begin(hub: Hub, connection: SseConnection, starts: list[Start], *, is_resumed: bool) -> None:
+    *channels, own = starts
+    connection.place(starts)
+    connection.send(hello(connection, own))
+    if is_resumed:
+        connection.send(encode("resumed", **own.fields))
+    last = len(channels) - 1
+    # Before the last `joined`, whose id must not claim what is still to be replayed.
+    follow(hub, connection, starts)
+    for index, start in enumerate(channels):
+        payload = encode(
+            "joined", channelId=start.stream.key.id, **start.fields, activeUsers=[], activeCount=0
+        )
+        (connection.send_placed if index == last else connection.send)(payload)
+
+
+def _channels_of(request: web.Request) -> list[str]:
+    given = request.query.get("channels", "")
+    channel_ids = given.split(",") if given else []
+    if not channel_ids:
+        raise _invalid("channels", "name at least one channel")
+    for channel_id in channel_ids:
+        if not is_given_id(channel_id):
+            raise _invalid("channels", "each must be 1 to 64 of A-Z a-z 0-9 _ . : -")
+    if len(set(channel_ids)) < len(channel_ids):
+        raise _invalid("channels", "names a channel twice")
+    if len(channel_ids) > MOST_CHANNELS:
+        raise RequestError("too_many_channels", f"at most {MOST_CHANNELS} channels")
+    return channel_ids
+
+
+def _wanted(
+    request: web.Request, channel_ids: list[str], user: User
+) -> list[tuple[StreamKey, Since]]:
+    """The streams of a request, the user's own last, and where its client was in each."""
+    keys = [*map(channel_stream, channel_ids), user_stream(user.id)]
+    last_event_id = request.headers.get("Last-Event-ID")
+    if last_event_id is not None:
+        combined = CombinedCursor.parse(last_event_id, channel_ids)
+        if combined is None:
+            return [(key, "") for key in keys]
+        cursors = [*(combined.channels[channel_id] for channel_id in channel_ids), combined.user]
+        return list(zip(keys, cursors, strict=True))
+    given = request.query.get("since")
+    texts = given.split(",") if given is not None else ["-"] * len(channel_ids)
+    if len(texts) != len(channel_ids):
+        raise _invalid("since", "must have a cursor, or -, for each channel")
+    sinces = [None if text == "-" else text for text in texts]
+    return list(zip(keys, [*sinces, request.query.get("userSince")], strict=True))
+
+
+async def _open_all(hub: Hub, wanted: list[tuple[StreamKey, Since]]) -> list[Start]:
+    opened = await asyncio.gather(
+        *(open_stream(hub, key, since) for key, since in wanted), return_exceptions=True
+    )
+    starts = [result for result in opened if isinstance(result, Start)]
+    for result in opened:
+        if isinstance(result, BaseException):
+            for start in starts:
+                hub.release(start.stream)
+            raise result
+    return starts
+
+
+def _invalid(path: str, message: str) -> RequestError:
+    return RequestError("invalid", f"{path}: {message}", [FieldError(path, message)])
