@@ -82,7 +82,7 @@ def _announce(slots: Sequence[Slot], supervisor: Supervisor, console: Console) -
     for gateway in gateways:
         console.say(f"{gateway.name}: http://localhost:{gateway.port}")
     if gateways:
-        console.say("Hubbub is up. Ctrl-C stops it. Try:")
+        console.say("Ctrl-C stops it. Try:" if waiting else "Hubbub is up; Ctrl-C stops it. Try:")
         console.say(_CURL % gateways[0].port)
 
 
