@@ -1,0 +1,69 @@
+"""`python -m web`: one gateway process."""
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+from app import settings as settings_module
+from app.errors import HubbubError
+from app.settings import Settings
+from app.telemetry import logs
+from web.application import create_application
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 4096
+"""Connections that wait to be accepted: a deploy's worth of clients comes back in seconds."""
+
+LINE_BYTES: Final = 16 * 1024
+"""A Last-Event-ID for 100 channels is longer than aiohttp's default of 8,190."""
+
+CLOSE_SECONDS: Final = 3.0
+"""What requests under way are given at a stop: as long as the slowest of them may wait."""
+
+
+async def serve(settings: Settings) -> None:
+    """Run a gateway until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    runner = web.AppRunner(
+        create_application(settings),
+        access_log=None,
+        max_line_size=LINE_BYTES,
+        max_field_size=LINE_BYTES,
+        shutdown_timeout=CLOSE_SECONDS,
+    )
+    try:
+        await runner.setup()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+        log.info("gateway_started", extra={"port": settings.port})
+        await stopping.wait()
+        log.info("gateway_stopping")
+    finally:
+        await runner.cleanup()
+    log.info("gateway_stopped")
+
+
+def main() -> int:
+    """Run the gateway; return the exit status, 1 with one line on stderr if it cannot start."""
+    try:
+        settings = settings_module.load()
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        uvloop.run(serve(settings))
+    except HubbubError as error:
+        sys.stderr.write(f"hubbub: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"hubbub: cannot listen: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

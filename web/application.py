@@ -1,0 +1,98 @@
+"""The wiring of a gateway: what it is made of, and the order in which that starts and stops."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+
+from app.archive.history import History
+from app.archive.messages import Messages
+from app.clients import create_producer, open_mongodb, open_redis, wait_for
+from app.publisher import Publisher
+from app.settings import Settings
+from app.stream_log.log import StreamLog
+from app.telemetry import health
+from web.deps import Gateway
+from web.hub import Hub
+from web.keys import GATEWAY
+from web.message_cache import MessageCache
+from web.middlewares import answer_problems, measure
+from web.routes import ROUTES
+
+log = logging.getLogger(__name__)
+
+BODY_BYTES: Final = 64 * 1024
+DRAIN_SECONDS: Final = 2.0
+"""What a stop gives to records under way, and again to the producer's own buffers."""
+
+
+def create_application(settings: Settings) -> web.Application:
+    """Return a gateway that is not started; call it where the event loop runs.
+
+    Its start raises `Unavailable` for a dependency that does not answer in the time of the
+    settings.
+    """
+    database = open_mongodb(settings)
+    redis = open_redis(settings)
+    producer = create_producer(settings)
+    messages = Messages(database)
+
+    stream_log = StreamLog(redis, lambda stream: messages.highest_number(stream.id))
+    gateway = Gateway(
+        id=secrets.token_hex(8),
+        settings=settings,
+        messages=messages,
+        cache=MessageCache(messages, stream_log, redis),
+        publisher=Publisher(producer, messages),
+        log=stream_log,
+        redis=redis,
+        hub=Hub(settings, stream_log, History(database)),
+    )
+
+    async def run(_: web.Application) -> AsyncIterator[None]:
+        timeout = settings.start_timeout_seconds
+        # Stopped the other way round: what needs a thing stops before it.
+        async with AsyncExitStack() as stack:
+            stack.callback(database.client.close)
+            stack.push_async_callback(redis.aclose)
+            stack.push_async_callback(stream_log.close)
+            stack.push_async_callback(_stop, producer)
+            await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
+            await wait_for("redis", redis.ping, timeout_seconds=timeout)
+            await wait_for("kafka", producer.start, timeout_seconds=timeout)
+            stack.push_async_callback(gateway.publisher.drain, DRAIN_SECONDS)
+            stack.push_async_callback(gateway.hub.stop)
+            await gateway.hub.start()
+            yield
+
+    async def drain(_: web.Application) -> None:
+        await gateway.hub.drain()
+
+    application = web.Application(
+        middlewares=[measure, answer_problems], client_max_size=BODY_BYTES
+    )
+    application[GATEWAY] = gateway
+    application.add_routes(ROUTES)
+    probes = {
+        "kafka": producer.client.fetch_all_metadata,
+        "redis": redis.ping,
+        "mongodb": lambda: database.command("ping"),
+    }
+    health.add_routes(application, health.Health(probes, vital=frozenset({"mongodb"})))
+    application.cleanup_ctx.append(run)
+    # Called when the gateway accepts no more connections, before those it has are closed.
+    application.on_shutdown.append(drain)
+    return application
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    # Without Kafka it would wait for its buffers, which MongoDB knows to be pending.
+    try:
+        await asyncio.wait_for(producer.stop(), DRAIN_SECONDS)
+    except TimeoutError:
+        log.warning("producer_not_flushed")
