@@ -1,6 +1,6 @@
 """Kafka, MongoDB and Redis together: found or started, and stopped again."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,31 +12,36 @@ from dev.servers import Server
 from dev.servers.server import STOP_SECONDS
 
 Say = Callable[[str], None]
+Kinds = Sequence[type[Server]]
 
 
-def start_in_background(environment: Mapping[str, str], home: Path, say: Say) -> None:
+def start_in_background(
+    environment: Mapping[str, str], home: Path, say: Say, kinds: Kinds = KINDS
+) -> None:
     """Start what is missing so that it outlives this process, and say where everything is.
 
     Raises:
         DevError: a server cannot be had; those that were started for this call are stopped.
     """
-    _start(environment, home, say, detached=True)
+    _start(environment, home, say, kinds, detached=True)
 
 
 @contextmanager
-def servers_running(environment: Mapping[str, str], home: Path, say: Say) -> Iterator[None]:
+def servers_running(
+    environment: Mapping[str, str], home: Path, say: Say, kinds: Kinds = KINDS
+) -> Iterator[None]:
     """Start what is missing, and stop that at the end; raises as `start_in_background` does."""
-    servers = _start(environment, home, say, detached=False)
+    servers = _start(environment, home, say, kinds, detached=False)
     try:
         yield
     finally:
         _stop(servers)
 
 
-def stop_background(home: Path) -> list[str]:
+def stop_background(home: Path, kinds: Kinds = KINDS) -> list[str]:
     """Stop what `start_in_background` started; return the titles of what was stopped."""
     stopped = []
-    for kind in reversed(KINDS):
+    for kind in reversed(kinds):
         file = _pid_file(home, kind)
         process = _read_process(file)
         if process is not None:
@@ -49,10 +54,12 @@ def stop_background(home: Path) -> list[str]:
     return stopped
 
 
-def _start(environment: Mapping[str, str], home: Path, say: Say, *, detached: bool) -> list[Server]:
+def _start(
+    environment: Mapping[str, str], home: Path, say: Say, kinds: Kinds, *, detached: bool
+) -> list[Server]:
     # Two starts at once would find the ports free and start everything twice.
     with wait_for_lock(home / "servers.lock"):
-        locations = [locate(kind, environment, home) for kind in KINDS]
+        locations = [locate(kind, environment, home) for kind in kinds]
         servers = [location.server for location in locations if location.server]
         if servers:
             say(f"starting {', '.join(server.title for server in servers)} …")
