@@ -55,7 +55,8 @@ def open_mongodb(settings: Settings) -> Database:
         appname=settings.kafka_client_id,
         serverSelectionTimeoutMS=int(MONGODB_SECONDS * 1000),
         connectTimeoutMS=int(PING_SECONDS * 1000),
-        socketTimeoutMS=int(MONGODB_SECONDS * 2000),
+        # Nobody waits for longer, and a stop must not wait for the thread that does.
+        socketTimeoutMS=int(MONGODB_SECONDS * 1000),
         # A change that only a minority has is not accepted: it could be rolled back.
         w="majority",
         wTimeoutMS=int(MONGODB_SECONDS * 1000),

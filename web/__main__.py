@@ -23,8 +23,8 @@ BACKLOG: Final = 4096
 LINE_BYTES: Final = 16 * 1024
 """A Last-Event-ID for 100 channels is longer than aiohttp's default of 8,190."""
 
-CLOSE_SECONDS: Final = 3.0
-"""What requests under way are given at a stop: as long as the slowest of them may wait."""
+CLOSE_SECONDS: Final = 2.0
+"""What requests under way are given at a stop; aiohttp gives it twice before it cancels them."""
 
 
 async def serve(settings: Settings) -> None:

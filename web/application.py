@@ -27,7 +27,7 @@ from web.routes import ROUTES
 log = logging.getLogger(__name__)
 
 BODY_BYTES: Final = 64 * 1024
-DRAIN_SECONDS: Final = 2.0
+DRAIN_SECONDS: Final = 1.0
 """What a stop gives to records under way, and again to the producer's own buffers."""
 
 

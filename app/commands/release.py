@@ -1,9 +1,12 @@
 """`release`: provision topics and indexes. Idempotent; runs before every deploy."""
 
+import asyncio
 import logging
+import time
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from app.archive.indexes import ensure_indexes
 from app.archive.topics import TopicRegistry
@@ -13,6 +16,9 @@ from app.settings import Settings
 from app.topics import TOPICS, Topic
 
 log = logging.getLogger(__name__)
+
+KNOWN_SECONDS: Final = 10.0
+"""How long a topic that was just made may stay unknown to the broker that is asked."""
 
 
 async def release(settings: Settings) -> None:
@@ -47,17 +53,26 @@ async def _provision(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str
         if code and error is not TopicAlreadyExistsError:
             raise ProvisionError(f"topic {name} could not be made: {error.__name__}")
     names = [item.name for item in wanted]
-    described = await admin.describe_topics(names)
-    counts = {}
-    for topic in described:
-        if topic["error_code"]:
-            raise ProvisionError(f"topic {topic['topic']}: {for_code(topic['error_code'])}")
-        counts[topic["topic"]] = len(topic["partitions"])
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in await _describe(admin, names)}
     for topic in TOPICS:
         for name in (topic.dead_letters, *topic.changelogs):
             if counts[topic.name] != counts[name]:
                 raise ProvisionError(f"{topic.name} and {name} differ in partitions")
     return counts
+
+
+async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + KNOWN_SECONDS
+    while True:
+        topics: list[dict[str, Any]] = await admin.describe_topics(names)
+        errors = {t["topic"]: for_code(t["error_code"]) for t in topics if t["error_code"]}
+        if not errors:
+            return topics
+        name, error = next(iter(errors.items()))
+        # A broker learns of a new topic from its controller, a moment after that has made it.
+        if error is not UnknownTopicOrPartitionError or time.monotonic() > deadline:
+            raise ProvisionError(f"topic {name}: {error.__name__}")
+        await asyncio.sleep(0.1)
 
 
 def _new_topics(topic: Topic, settings: Settings) -> list[NewTopic]:

@@ -16,7 +16,7 @@ from app.commands.release import release
 from app.ids import new_id
 from app.settings import Settings
 from dev.ports import free_port
-from dev.servers import Kafka
+from dev.servers import Kafka, MongoDB
 
 GOOD = {"content": "Hello", "channelId": "c", "senderId": "alice", "senderName": "Alice"}
 
@@ -109,3 +109,21 @@ async def test_process_whose_port_is_taken_says_so_in_one_line(
     assert process.returncode == 1
     assert errors.startswith(b"hubbub: cannot listen: ")
     assert errors.count(b"\n") == 1
+
+
+async def test_process_ends_in_time_while_mongodb_is_away(
+    address: tuple[str, Process], mongodb_server: MongoDB
+) -> None:
+    url, process = address
+    async with aiohttp.ClientSession() as session:
+        mongodb_server.freeze()
+        try:
+            posting = asyncio.create_task(session.post(f"{url}/api/messages", json=GOOD))
+            await asyncio.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 10)
+        finally:
+            mongodb_server.thaw()
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await posting
+    assert process.returncode == 0

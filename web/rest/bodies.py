@@ -19,12 +19,14 @@ async def read_body(request: web.Request, model: type[Model]) -> Model:
 
     Raises:
         RequestError: `unsupported_media_type`, `bad_json` or `invalid`.
+        HTTPRequestEntityTooLarge: it has more than 64 KiB.
     """
-    if not request.body_exists and not any(f.is_required() for f in model.model_fields.values()):
+    data = await request.read()
+    if not data and not any(field.is_required() for field in model.model_fields.values()):
         return parse(model, {})
-    if request.body_exists and request.content_type != JSON:
+    if data and request.content_type != JSON:
         raise RequestError("unsupported_media_type", "send Content-Type: application/json")
-    return parse(model, await request.read())
+    return parse(model, data)
 
 
 def read_query(request: web.Request, model: type[Model]) -> Model:
