@@ -38,6 +38,10 @@ _CONFLICTS: Final = 3
 """In a row, at which a worker leaves: it is not the one who should number here."""
 
 
+class Abandoned(Exception):  # noqa: N818 - said of a batch
+    """A batch that waits for a dependency is given up, unacknowledged: its partition is leaving."""
+
+
 class Attempts:
     """One partition's way through failures."""
 
@@ -48,6 +52,8 @@ class Attempts:
         self._dead_letters = DeadLetters(app.source, app.producer)
         self.waits_for = ""
         """What the partition waits for, or an empty string."""
+        self.is_abandoned = False
+        """Whether no further attempt is to be made."""
 
     async def process(self, event: EventT[Any]) -> Barrier | None:
         """Bring about a batch's effects; return what must come before its acknowledgement."""
@@ -57,6 +63,7 @@ class Attempts:
         barrier = await self._handle(work)
         for refused in work.refused:
             await self._patiently(partial(self._dead_letters.send, refused))
+            await self._patiently(partial(self._app.bury, refused))
         return barrier
 
     async def settle(self, barrier: Barrier | None) -> None:
@@ -102,7 +109,7 @@ class Attempts:
                         return await self._blame(work, error)
                 await self._wait(backoff, error)
             else:
-                self.waits_for = ""
+                self._go_on(backoff)
                 return barrier
 
     async def _blame(self, work: Work, error: Exception) -> Barrier | None:
@@ -135,7 +142,7 @@ class Attempts:
                     raise
                 await self._wait(backoff, error)
             else:
-                self.waits_for = ""
+                self._go_on(backoff)
                 return result
 
     async def _wait(self, backoff: Backoff, error: Exception) -> None:
@@ -143,12 +150,16 @@ class Attempts:
         _retries.labels(self._source.topic, name).inc()
         self.waits_for = name
         if backoff.attempts == _SAY_AFTER:
-            log.warning(
-                "partition_waits",
-                extra={
-                    "topic": self._source.topic,
-                    "partition": self._source.partition,
-                    "error": name,
-                },
-            )
+            log.warning("partition_waits", extra={**self._fields, "error": name})
         await backoff.wait()
+        if self.is_abandoned:
+            raise Abandoned
+
+    def _go_on(self, backoff: Backoff) -> None:
+        self.waits_for = ""
+        if backoff.attempts > _SAY_AFTER:
+            log.info("partition_goes_on", extra=self._fields)
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        return {"topic": self._source.topic, "partition": self._source.partition}

@@ -13,7 +13,7 @@ import faust
 from faust.types import TP, EventT, StreamT
 from prometheus_client import Counter, Gauge
 
-from app.streaming.attempts import Attempts
+from app.streaming.attempts import Abandoned, Attempts
 from app.streaming.batches import batch_of
 from app.streaming.work import Barrier, Rule
 
@@ -28,6 +28,9 @@ FULL: Final = 4
 _records = Counter("hubbub_records_total", "Records processed and acknowledged.", ["topic"])
 _paused = Gauge("hubbub_paused_partitions", "Partitions that wait for a dependency.", ["topic"])
 
+_CANCEL_SECONDS: Final = 1.0
+"""A late batch is cancelled; what does not even end then is left to the end of the process."""
+
 
 class Lane:
     """One partition's batches, in order."""
@@ -39,6 +42,8 @@ class Lane:
         self._queue: asyncio.Queue[EventT[Any] | None] = asyncio.Queue()
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
+        self.passed_at: float | None = None
+        """The time of the last record that was acknowledged, in Unix seconds."""
         self.task = asyncio.create_task(self._run(), name=f"lane {tp.topic}:{tp.partition}")
 
     def put(self, event: EventT[Any]) -> None:
@@ -48,8 +53,11 @@ class Lane:
             self._owner.app.consumer.on_buffer_full(self.tp)
 
     def close(self) -> None:
-        """End after the batch in hand; what is queued is read again by whoever is next."""
-        self._is_closed = True
+        """End after the batch in hand; what is queued is read again by whoever is next.
+
+        A batch that waits for a dependency is abandoned before its next attempt.
+        """
+        self._is_closed = self.attempts.is_abandoned = True
         self._queue.put_nowait(None)
 
     async def _run(self) -> None:
@@ -65,12 +73,13 @@ class Lane:
                 await self._settled()
                 self._settling = asyncio.create_task(self._settle(event, barrier))
             await self._settled()
-        except asyncio.CancelledError:
+        except Abandoned:
+            await self._settled()
+        except Exception as error:  # noqa: BLE001 - not acknowledged: it comes again
+            await self._fail(error)
+        finally:
             if self._settling is not None:
                 self._settling.cancel()
-            raise
-        except Exception as error:  # noqa: BLE001 - not acknowledged: the process ends, and it comes again
-            await self._owner.app.crash(error)
 
     async def _settled(self) -> None:
         if self._settling is not None:
@@ -78,9 +87,21 @@ class Lane:
             self._settling = None
 
     async def _settle(self, event: EventT[Any], barrier: Barrier | None) -> None:
-        await self.attempts.settle(barrier)
-        event.ack()
-        _records.labels(self.tp.topic).inc(len(batch_of(event.message) or ()))
+        try:
+            await self.attempts.settle(barrier)
+        except Abandoned:
+            return
+        except Exception as error:  # noqa: BLE001 - the lane may be waiting for its next batch
+            await self._fail(error)
+        else:
+            event.ack()
+            self.passed_at = event.message.timestamp
+            _records.labels(self.tp.topic).inc(len(batch_of(event.message) or ()))
+
+    async def _fail(self, error: Exception) -> None:
+        self._is_closed = True
+        # The process ends, and is started again.
+        await self._owner.app.crash(error)
 
 
 class Lanes:
@@ -90,6 +111,7 @@ class Lanes:
         self.app = app
         self._lanes: dict[TP, Lane] = {}
         self._is_open = True
+        _paused.labels(app.source.name).set_function(lambda: len(self.paused))
 
     async def run(self, stream: StreamT[Any], rule: Rule) -> None:
         """Pass an agent's batches to their partitions' lanes; the body of every agent."""
@@ -123,15 +145,18 @@ class Lanes:
             task.cancel()
         if late:
             log.warning("batches_abandoned", extra={"count": len(late)})
-            await asyncio.wait(late)
+            await asyncio.wait(late, timeout=_CANCEL_SECONDS)
+
+    def passed_at(self, tp: TP) -> float | None:
+        """Return the time of the last record acknowledged since the assignment, Unix seconds."""
+        lane = self._lanes.get(tp)
+        return None if lane is None else lane.passed_at
 
     @property
     def paused(self) -> dict[str, str]:
         """The partitions that wait for a dependency, each with what it waits for."""
-        waiting = {
+        return {
             f"{tp.topic}:{tp.partition}": lane.attempts.waits_for
-            for tp, lane in self._lanes.items()
+            for tp, lane in list(self._lanes.items())
             if lane.attempts.waits_for
         }
-        _paused.labels(self.app.source.name).set(len(waiting))
-        return waiting

@@ -5,7 +5,8 @@ record delivered in between is gone for this worker (faust-streaming issue 596).
 """
 
 import asyncio
-from typing import cast
+import logging
+from typing import Any, cast
 
 from faust.tables import manager, recovery
 from faust.types.tables import CollectionT
@@ -13,6 +14,13 @@ from faust.types.tables import CollectionT
 
 class Recovery(recovery.Recovery):
     """Seeks first; then, without yielding: queues cleared, partitions resumed, flow resumed."""
+
+    logger = logging.getLogger("faust.tables")
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:
+        # Stock takes a time-out for a stop, and recovers nothing ever after. What is waited for
+        # here ends when Kafka is back, and another rebalance ends the wait.
+        await super()._wait(coro)
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Resume the source partitions.
@@ -43,7 +51,7 @@ class Recovery(recovery.Recovery):
             return  # Another rebalance has begun, and will come here again.
         assignment = consumer.assignment()
         if assignment:
-            await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
+            await self._wait(consumer.perform_seek())
             if app.consumer_generation_id != generation_id:
                 return
         app.flow_control.resume()
@@ -58,6 +66,8 @@ class Recovery(recovery.Recovery):
 
 class TableManager(manager.TableManager):
     """Faust's table manager, with our recovery."""
+
+    logger = logging.getLogger("faust.tables")
 
     @property
     def recovery(self) -> Recovery:

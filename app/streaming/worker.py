@@ -11,8 +11,8 @@ from aiohttp import web
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.clients import create_admin
-from app.errors import HubbubError
+from app.clients import create_admin, wait_for
+from app.errors import HubbubError, Unavailable
 from app.settings import Settings
 from app.streaming.application import Application
 from app.streaming.transport import Consumer
@@ -30,7 +30,11 @@ does not need it."""
 
 
 async def run(app: Application, settings: Settings, probes: dict[str, Probe]) -> int:
-    """Run `app` until SIGTERM or SIGINT; return the exit status."""
+    """Run `app` until SIGTERM or SIGINT; return the exit status.
+
+    Raises:
+        Unavailable: Kafka does not answer within the time that a start has.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -38,40 +42,71 @@ async def run(app: Application, settings: Settings, probes: dict[str, Probe]) ->
     kafka = _KafkaProbe(settings)
     health = Health({"kafka": kafka.check, **probes}, frozenset({"mongodb"}), lambda: _details(app))
     runner = await _serve(settings, health)
-    starting = asyncio.create_task(app.start())
-    watching = asyncio.create_task(watch_commits(lambda: _behind(app), kafka.answers))
     told = asyncio.create_task(stopping.wait())
-    failed = asyncio.create_task(app._crashed.wait())
+    starting = asyncio.create_task(_start(app, settings, kafka))
+    failing = asyncio.create_task(_watch(app, kafka))
     status = 0
     try:
-        await asyncio.wait([told, failed, watching], return_when=asyncio.FIRST_COMPLETED)
+        await _first_to_end(told, starting, failing)
         if not told.done():
             status = EXIT_FAILED
-            log.error("worker_failed", extra={"error": repr(_reason(app, watching))})
-        await _stop(app, starting)
+            reason = _reason(starting, failing)
+            if isinstance(reason, Unavailable):
+                raise reason
+            log.error("worker_failed", extra={"error": repr(reason)})
+        await _stop(app, status)
     finally:
-        for task in (told, failed, watching, starting):
+        for task in (told, starting, failing):
             task.cancel()
-        await asyncio.gather(told, failed, watching, starting, return_exceptions=True)
+        await asyncio.gather(told, starting, failing, return_exceptions=True)
         await runner.cleanup()
         await kafka.close()
     return status
 
 
-def _reason(app: Application, watching: asyncio.Task[None]) -> BaseException | None:
-    if app.crash_reason is not None:
-        return app.crash_reason
-    return watching.exception() if watching.done() and not watching.cancelled() else None
+async def _start(app: Application, settings: Settings, kafka: "_KafkaProbe") -> None:
+    await wait_for("kafka", kafka.check, timeout_seconds=settings.start_timeout_seconds)
+    await app.start()
 
 
-async def _stop(app: Application, starting: asyncio.Task[Any]) -> None:
+async def _watch(app: Application, kafka: "_KafkaProbe") -> None:
+    """Raise what ends the worker, when it comes to that."""
+    crashed = asyncio.create_task(app._crashed.wait())
+    watching = asyncio.create_task(watch_commits(lambda: _behind(app), kafka.answers))
+    try:
+        await asyncio.wait([crashed, watching], return_when=asyncio.FIRST_COMPLETED)
+        if crashed.done():
+            raise app.crash_reason or RuntimeError("crashed")
+        await watching
+    finally:
+        crashed.cancel()
+        watching.cancel()
+
+
+async def _first_to_end(
+    told: asyncio.Task[Any], starting: asyncio.Task[None], failing: asyncio.Task[None]
+) -> None:
+    pending: set[asyncio.Task[Any]] = {told, starting, failing}
+    while True:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        is_started = done == {starting} and starting.exception() is None
+        if not is_started:
+            return
+
+
+def _reason(*tasks: asyncio.Task[None]) -> BaseException | None:
+    errors = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    return next((error for error in errors if error is not None), None)
+
+
+async def _stop(app: Application, status: int) -> None:
     log.info("worker_stopping")
     stop = asyncio.create_task(app.stop())
     done, _ = await asyncio.wait([stop], timeout=_STOP_SECONDS)
     if not done:
         log.warning("worker_stop_cut_off")
         logging.shutdown()
-        os._exit(0)
+        os._exit(status)
     with suppress(HubbubError, KafkaError, OSError):
         await stop
 
@@ -90,7 +125,7 @@ def _details(app: Application) -> dict[str, Any]:
 async def _serve(settings: Settings, health: Health) -> web.AppRunner:
     application = web.Application()
     add_routes(application, health)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port).start()
     return runner
@@ -102,21 +137,28 @@ class _KafkaProbe:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin: AIOKafkaAdminClient | None = None
+        # Two checks at once would open two connections, and lose one.
+        self._opening = asyncio.Lock()
 
     async def check(self) -> None:
-        if self._admin is None:
-            admin = create_admin(self._settings)
-            try:
-                await admin.start()
-            except BaseException:
-                await admin.close()
-                raise
-            self._admin = admin
+        async with self._opening:
+            if self._admin is None:
+                self._admin = await self._open()
+            admin = self._admin
         try:
-            await self._admin.list_topics()
+            await admin.list_topics()
         except (KafkaError, OSError):
             await self.close()
             raise
+
+    async def _open(self) -> AIOKafkaAdminClient:
+        admin = create_admin(self._settings)
+        try:
+            await admin.start()
+        except BaseException:
+            await admin.close()
+            raise
+        return admin
 
     async def answers(self) -> bool:
         try:
