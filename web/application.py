@@ -22,7 +22,7 @@ from web.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems, measure
-from web.routes import ROUTES
+from web.routes import add_routes
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def create_application(settings: Settings) -> web.Application:
         middlewares=[measure, answer_problems], client_max_size=BODY_BYTES
     )
     application[GATEWAY] = gateway
-    application.add_routes(ROUTES)
+    add_routes(application)
     probes = {
         "kafka": producer.client.fetch_all_metadata,
         "redis": redis.ping,

@@ -1,18 +1,83 @@
 """The URL map."""
 
+from typing import Final
+
+import orjson
 from aiohttp import web
 
+from app.ids import MESSAGE_ID
+from web.answers import Message, MessagePage, Tombstone
+from web.openapi import Call, describe_calls
 from web.rest import messages
+from web.rest.bodies import answer
+from web.schemas import EditMessage, MessagesQuery, SendMessage
 from web.sse import events
 from web.ws import websocket
 
-ROUTES = (
-    web.post("/api/messages", messages.send),
-    web.get("/api/messages", messages.list_page),
-    web.get("/api/messages/{id}", messages.get),
-    web.patch("/api/messages/{id}", messages.edit),
-    web.delete("/api/messages/{id}", messages.delete),
-    web.get("/ws", websocket),
-    web.get("/api/events", events),
+_USER: Final = ("X-User-Id", "X-User-Name")
+_OWN: Final = ("not_authenticated", "forbidden", "not_found")
+_MESSAGE: Final = {"id": MESSAGE_ID}
+
+CALLS: Final = (
+    Call(
+        "POST",
+        "/api/messages",
+        messages.send,
+        headers=("Idempotency-Key", *_USER),
+        body=SendMessage,
+        answers={201: [Message], 200: [Message, Tombstone]},
+        refusals=("not_authenticated", "forbidden", "idempotency_conflict"),
+    ),
+    Call(
+        "GET",
+        "/api/messages",
+        messages.list_page,
+        query=MessagesQuery,
+        answers={200: [MessagePage]},
+    ),
+    Call(
+        "GET",
+        "/api/messages/{id}",
+        messages.get,
+        ids=_MESSAGE,
+        answers={200: [Message]},
+        refusals=("not_found",),
+    ),
+    Call(
+        "PATCH",
+        "/api/messages/{id}",
+        messages.edit,
+        ids=_MESSAGE,
+        headers=_USER,
+        body=EditMessage,
+        answers={200: [Message]},
+        refusals=_OWN,
+    ),
+    Call(
+        "DELETE",
+        "/api/messages/{id}",
+        messages.delete,
+        ids=_MESSAGE,
+        headers=_USER,
+        answers={200: [Tombstone]},
+        refusals=_OWN,
+    ),
+    Call("GET", "/ws", websocket),
+    Call("GET", "/api/events", events),
 )
 """All but `/healthz`, `/readyz` and `/metrics`, which every kind of process serves alike."""
+
+
+def add_routes(application: web.Application) -> None:
+    """Serve every call, and `/api/openapi.json` that describes them."""
+    document = orjson.dumps(describe_calls(CALLS))
+
+    async def openapi(_: web.Request) -> web.Response:
+        return answer(document)
+
+    application.router.add_get("/api/openapi.json", openapi)
+    for call in CALLS:
+        if call.method == "GET":
+            application.router.add_get(call.path, call.handler)
+        else:
+            application.router.add_route(call.method, call.path, call.handler)

@@ -30,6 +30,7 @@ from tests.support.rest import (
     send,
     sent,
 )
+from web.answers import Tombstone
 
 GOOD = {"content": "Hello", "channelId": "c", "senderId": "alice", "senderName": "Alice"}
 
@@ -249,6 +250,7 @@ async def test_message_is_read_edited_and_deleted_by_its_sender(
     tombstone = await deleted.json()
     assert deleted.status == 200
     assert list(tombstone) == ["id", "rev", "channelId", "number", "deleted", "deletedAt"]
+    Tombstone.model_validate(tombstone)
     assert (tombstone["rev"], tombstone["deleted"]) == (3, True)
     assert await (await client.delete(path, headers=ALICE)).json() == tombstone
     assert await problem(await client.get(path)) == (404, "not_found", [])
@@ -472,3 +474,9 @@ async def test_page_while_the_list_is_something_else_comes_from_mongodb(
     await gateway_of(client).redis.set(channel_stream(channel).name, "no list")
     assert await page(client, channelId=channel) == ([1], None, "miss")
     assert await page(client, channelId=channel) == ([1], None, "hit")
+
+
+async def test_gateway_serves_its_openapi_document(client: Client) -> None:
+    document = await (await client.get("/api/openapi.json")).json()
+    assert document["openapi"] == "3.1.0"
+    assert set(document["paths"]) == {"/api/messages", "/api/messages/{id}"}

@@ -17,6 +17,7 @@ from app.keys import channel_stream
 from app.settings import Settings
 from app.stream_log.log import Append, Entry, Source
 from app.topics import MESSAGES
+from web.answers import Message, MessagePage, ProblemDetails
 from web.application import create_application
 from web.deps import Gateway
 from web.keys import GATEWAY
@@ -52,12 +53,14 @@ async def sent(client: Client, channel: str, content: str = "Hello", **more: Any
     """Post a message of Alice's, which must be accepted, and return it."""
     response = await send(client, channel, content, **more)
     assert response.status == 201, await response.text()
+    Message.model_validate_json(await response.read())
     return orjson.loads(await response.read())
 
 
 async def problem(response: ClientResponse) -> tuple[int, str, list[str]]:
     """The status, the code and the named fields of an error, whose form is checked here."""
     body = orjson.loads(await response.read())
+    ProblemDetails.model_validate(body)
     assert response.content_type == "application/problem+json"
     assert body["status"] == response.status
     assert body["type"] == f"/api/docs/errors#{body['code']}"
@@ -111,4 +114,5 @@ async def page(client: Client, **query: str | int) -> tuple[list[int], str | Non
     response = await client.get("/api/messages", params=query)
     body = orjson.loads(await response.read())
     assert response.status == 200, body
+    MessagePage.model_validate(body)
     return [m["number"] for m in body["items"]], body["next"], response.headers["X-Cache"]

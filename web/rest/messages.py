@@ -22,7 +22,7 @@ _misses: Final = _reads.labels("miss")
 
 
 async def send(request: web.Request) -> web.Response:
-    """`POST /api/messages`"""
+    """Send a message; it is in MongoDB when this is answered."""
     body = await read_body(request, SendMessage)
     user = user_of(request, sender_id=body.sender_id, sender_name=body.sender_name)
     sender = sender_of(user, sender_id=body.sender_id, sender_name=body.sender_name)
@@ -38,7 +38,7 @@ async def send(request: web.Request) -> web.Response:
 
 
 async def list_page(request: web.Request) -> web.Response:
-    """`GET /api/messages`"""
+    """Read a page of a channel's messages, newest first."""
     query = read_query(request, MessagesQuery)
     page = await request.app[GATEWAY].cache.page(
         query.channel_id, query.limit, before=query.before, after=query.after
@@ -50,7 +50,7 @@ async def list_page(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """`GET /api/messages/{id}`"""
+    """Read one message, numbered or not."""
     message_id = message_id_of(request)
     async with answering("mongodb", MONGODB_SECONDS):
         document = await request.app[GATEWAY].messages.get(message_id)
@@ -60,7 +60,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def edit(request: web.Request) -> web.Response:
-    """`PATCH /api/messages/{id}`"""
+    """Change the content or the metadata of one's own message."""
     message_id = message_id_of(request)
     body = await read_body(request, EditMessage)
     message = await actions.edit_message(
@@ -70,7 +70,7 @@ async def edit(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """`DELETE /api/messages/{id}`"""
+    """Delete one's own message; again: the same answer."""
     message_id = message_id_of(request)
     tombstone = await actions.delete_message(
         request.app[GATEWAY], user_of(request), message_id, traceparent=_traceparent(request)

@@ -1,0 +1,80 @@
+"""What the REST calls answer with, for the OpenAPI document; the archive renders the bytes."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+from web.schemas import GivenId, MessageId
+
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Number = Annotated[int, Field(ge=1)]
+
+
+class Answer(BaseModel):
+    """Anything the gateway answers with: camelCase, every field always there."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+
+
+class Reaction(Answer):
+    """One kind of emoji on a message, with the first twenty of its users."""
+
+    emoji: str
+    count: Number
+    user_ids: list[GivenId]
+
+
+class Message(Answer):
+    """A message. `number` is its place in its channel, null until the agents have given it one."""
+
+    id: MessageId
+    rev: Number
+    channel_id: GivenId
+    number: Number | None
+    sender_id: GivenId
+    sender_name: str
+    content: str
+    reply_to: MessageId | None
+    mentions: list[GivenId]
+    reactions: list[Reaction]
+    metadata: dict[str, JsonValue]
+    created_at: Time
+    edited_at: Time | None
+
+
+class Tombstone(Answer):
+    """What is left of a deleted message."""
+
+    id: MessageId
+    rev: Number
+    channel_id: GivenId
+    number: Number | None
+    deleted: Literal[True]
+    deleted_at: Time
+
+
+class MessagePage(Answer):
+    """Messages, newest first; `next` goes back in the parameter that this page was asked with."""
+
+    items: list[Message]
+    next: str | None
+
+
+class WrongField(Answer):
+    """A field that is wrong, by its dotted path, and why."""
+
+    path: str
+    message: str
+
+
+class ProblemDetails(Answer):
+    """An error (RFC 9457): `errors` with `invalid`, `dependency` with `unavailable`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[WrongField] = []
+    dependency: str = ""
