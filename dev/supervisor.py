@@ -16,7 +16,7 @@ GRACE_SECONDS: Final = 12.0
 """Longer than the 10 s in which a process of Hubbub promises to end."""
 
 FIRST_DELAY_SECONDS: Final = 1.0
-LONGEST_DELAY_SECONDS: Final = 30.0
+LONGEST_DELAY_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 30.0
 """Who has run so long is restarted as if it had never died."""
 

@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from _pytest.terminal import TerminalReporter
 
 
 def _count_skipped(config: pytest.Config) -> int:
@@ -20,6 +19,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     if skipped := _count_skipped(config):
         terminalreporter.write_line(f"skipped tests are failures in CI: {skipped}", red=True)

@@ -70,5 +70,8 @@ class MongoDB(Server):
 
     def _client(self) -> MongoClient[dict[str, Any]]:
         return MongoClient(
-            f"mongodb://{self.address}/?directConnection=true", serverSelectionTimeoutMS=500
+            f"mongodb://{self.address}/?directConnection=true",
+            serverSelectionTimeoutMS=500,
+            connectTimeoutMS=500,
+            socketTimeoutMS=2000,
         )

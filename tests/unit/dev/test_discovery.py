@@ -2,9 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Protocol
 
 import pytest
 
@@ -61,57 +61,56 @@ def stranger() -> Iterator[Listener]:
         yield listener
 
 
-def redis_at(port: int) -> type[Redis]:
-    """Redis with another default port, so that the machine's own 6379 does not matter."""
+class At(Protocol):
+    """Gives a server another default port, so that the machine's own does not matter."""
 
-    class RedisThere(Redis):
-        default_port: ClassVar[int] = port
-
-    return RedisThere
+    def __call__(self, port: int, kind: type[Server] = Redis) -> type[Server]: ...
 
 
-def kafka_at(port: int) -> type[Kafka]:
-    class KafkaThere(Kafka):
-        default_port: ClassVar[int] = port
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> At:
+    def move(port: int, kind: type[Server] = Redis) -> type[Server]:
+        monkeypatch.setattr(kind, "default_port", port)
+        return kind
 
-    return KafkaThere
+    return move
 
 
 def test_an_address_of_the_environment_goes_before_one_that_answers(
-    home: Path, redis_like: Listener, stranger: Listener
+    home: Path, at: At, redis_like: Listener, stranger: Listener
 ) -> None:
     told = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(stranger.port)}
-    location = locate(redis_at(redis_like.port), told, home)
+    location = locate(at(redis_like.port), told, home)
     assert (location.origin, location.address.port) == (Origin.TOLD, stranger.port)
 
 
 def test_a_server_that_answers_at_its_default_address_is_used(
-    home: Path, redis_like: Listener
+    home: Path, at: At, redis_like: Listener
 ) -> None:
-    location = locate(redis_at(redis_like.port), {}, home)
+    location = locate(at(redis_like.port), {}, home)
     assert (location.origin, location.server) == (Origin.FOUND, None)
 
 
-def test_a_server_that_is_nowhere_is_to_be_started_at_its_default_port(home: Path) -> None:
+def test_a_server_that_is_nowhere_is_to_be_started_at_its_default_port(home: Path, at: At) -> None:
     port = free_port()
-    location = locate(redis_at(port), {}, home)
+    location = locate(at(port), {}, home)
     assert location.origin is Origin.STARTED
     assert location.server is not None
     assert (location.server.port, location.server.folder) == (port, home / "redis")
 
 
-def test_the_default_address_told_by_the_environment_may_be_started(home: Path) -> None:
+def test_the_default_address_told_by_the_environment_may_be_started(home: Path, at: At) -> None:
     port = free_port()
     told = {"REDIS_HOST": "localhost", "REDIS_PORT": str(port)}
-    assert locate(redis_at(port), told, home).origin is Origin.STARTED
+    assert locate(at(port), told, home).origin is Origin.STARTED
 
 
-@pytest.mark.parametrize("make", [redis_at, kafka_at])
+@pytest.mark.parametrize("kind", [Redis, Kafka, MongoDB])
 def test_a_default_port_that_something_else_has_is_refused_with_what_to_do(
-    home: Path, stranger: Listener, make: Callable[[int], type[Server]]
+    home: Path, at: At, stranger: Listener, kind: type[Server]
 ) -> None:
     with pytest.raises(DiscoveryError, match=f"port {stranger.port} is taken .* stop it, or"):
-        locate(make(stranger.port), {}, home)
+        locate(at(stranger.port, kind), {}, home)
 
 
 def test_a_told_address_where_nothing_answers_is_refused_by_its_variable(home: Path) -> None:
