@@ -3,6 +3,7 @@
 HubbubError
 ├── SettingsError          a setting is missing or wrong; the message names its variable
 ├── Unavailable            a dependency cannot be reached; carries its name
+├── PartitionLost          this process holds a table's partition no longer
 ├── ProvisionError         topics or indexes are not as the settings want them
 └── RequestError           a client's request cannot be served; carries a code of the protocol
 """
@@ -21,6 +22,13 @@ class SettingsError(HubbubError):
 
 class ProvisionError(HubbubError):
     """Topics or indexes are not as they must be, and must not be changed silently."""
+
+
+class PartitionLost(HubbubError):  # noqa: N818 - said of a partition
+    """This process does not hold a table's partition, or another process has taken it over.
+
+    The batch in hand must not be acknowledged; trying again in this process does not help.
+    """
 
 
 class Unavailable(HubbubError):  # noqa: N818 - said of a dependency

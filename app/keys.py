@@ -66,3 +66,27 @@ def user_stream(user_id: str) -> StreamKey:
 def gateway_lease(gateway_id: str) -> str:
     """STRING · 30 s, renewed every 10 s · a living gateway · gateway · activity worker."""
     return f"gateway:{gateway_id}"
+
+
+def newest_number(channel_id: str) -> str:
+    """STRING · no TTL · the newest message's number, and a position · messages agent · gateways."""
+    return f"number:{channel_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class TableKey:
+    """A Faust table's partition; both keys of one lie in the same cluster slot."""
+
+    group: str
+    table: str
+    partition: int
+
+    @property
+    def data(self) -> str:
+        """HASH · no TTL · the table's own keys and values, as in its changelog · table store."""
+        return f"table:{{{self.group}:{self.table}:{self.partition}}}:data"
+
+    @property
+    def meta(self) -> str:
+        """HASH · no TTL · owner, and how far the data goes in the changelog · table store."""
+        return f"table:{{{self.group}:{self.table}:{self.partition}}}:meta"
