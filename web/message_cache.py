@@ -86,7 +86,9 @@ class MessageCache:
             RequestError: `invalid`, a bound names no numbered message of this channel.
             Unavailable: neither the list nor MongoDB could answer.
         """
-        listed = await self._read_list(channel_id)
+        is_newest = before is None and after is None
+        # One more than wanted tells whether there are more.
+        listed = await self._read_list(channel_id, limit + 1 if is_newest else CACHE_LENGTH)
         low = await self._resolve(channel_id, "after", after, listed)
         high = await self._resolve(channel_id, "before", before, listed)
         if listed:
@@ -102,13 +104,13 @@ class MessageCache:
                 return page
         return await self._read_archive(channel_id, limit, high, low, position)
 
-    async def _read_list(self, channel_id: str) -> list[bytes]:
+    async def _read_list(self, channel_id: str, count: int) -> list[bytes]:
         if time.monotonic() < self._away_until:
             return []
         try:
             async with answering("redis", REDIS_SECONDS):
                 key = channel_stream(channel_id).name
-                found: list[Any] = await self._redis.lrange(key, 0, -1)
+                found: list[Any] = await self._redis.lrange(key, 0, count - 1)
         except Unavailable:
             self._leave_alone()
             return []
@@ -164,7 +166,6 @@ class MessageCache:
     ) -> Page:
         up_to = None if position is None else position.number
         async with answering("mongodb", MONGODB_SECONDS):
-            # One more than wanted tells whether there are more.
             documents = await self._messages.page(
                 channel_id, limit + 1, before=before, after=after, up_to=up_to
             )

@@ -50,9 +50,9 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as error:
-        if error.status not in _AIOHTTP_CODES:
+        if error.status < 400:
             raise
-        code, detail = _AIOHTTP_CODES[error.status]
+        code, detail = _AIOHTTP_CODES.get(error.status, ("invalid", error.reason))
         response = _response(describe(RequestError(code, detail)))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]

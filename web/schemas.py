@@ -128,8 +128,9 @@ class SendMessage(Input):
     sender_name: DisplayName | None = None
     nonce: IdempotencyKey | None = None
     reply_to: MessageId | None = None
-    mentions: Annotated[list[GivenId], Field(max_length=MENTIONS)] = []
-    metadata: Metadata = {}
+    # Factories: pydantic deep-copies a mutable default for every message.
+    mentions: Annotated[list[GivenId], Field(max_length=MENTIONS)] = Field(default_factory=list)
+    metadata: Metadata = Field(default_factory=dict)
 
     @property
     def metadata_text(self) -> str:

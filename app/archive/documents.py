@@ -14,7 +14,8 @@ Document = dict[str, Any]
 
 def format_time(value: datetime) -> str:
     """Render a time as `2026-01-22T10:15:30.123Z`: always three digits and `Z`."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03}Z"
+    # Half of what strftime costs; every message is rendered twice and more.
+    return value.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def render(document: Document) -> bytes:

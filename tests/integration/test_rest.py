@@ -218,6 +218,8 @@ async def test_unknown_address_and_method_are_problems(client: Client) -> None:
     assert await problem(response) == (405, "method_not_allowed", [])
     assert response.headers["Allow"] == "GET,HEAD,POST"
     assert await problem(await client.get("/%ff%00/x")) == (404, "not_found", [])
+    no_upgrade = await client.get("/ws", headers=ALICE)
+    assert await problem(no_upgrade) == (422, "invalid", [])
 
 
 async def test_unforeseen_error_is_answered_without_its_detail(
