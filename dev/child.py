@@ -37,6 +37,7 @@ class Child:
     def __init__(self, name: str) -> None:
         self.name = name
         self._popen: subprocess.Popen[bytes] | None = None
+        self._is_swept = True
 
     def spawn(
         self,
@@ -52,8 +53,10 @@ class Child:
         `environment` replaces this process's own. Unless `detached` the child ends with us.
 
         Raises:
-            ChildError: there is no such program.
+            ChildError: there is no such program, or it runs already.
         """
+        if self.is_running:
+            raise ChildError(f"{self.name} runs already")
         try:
             self._popen = subprocess.Popen(
                 command,
@@ -69,6 +72,7 @@ class Child:
             )
         except OSError as error:
             raise ChildError(f"{self.name} cannot be started: {error}") from error
+        self._is_swept = False
 
     @property
     def popen(self) -> subprocess.Popen[bytes]:
@@ -110,10 +114,13 @@ class Child:
 
     def kill(self) -> None:
         """Kill it and what it started at once, as a power cut would."""
-        if self._popen is not None:
-            with suppress(ProcessLookupError):  # The whole group has ended already.
-                os.killpg(self._popen.pid, signal.SIGKILL)
-            self._popen.wait()
+        # Once for each start: later the group's number may be a stranger's.
+        if self._popen is None or self._is_swept:
+            return
+        with suppress(ProcessLookupError):  # The whole group has ended already.
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+        self._is_swept = True
 
     def freeze(self) -> None:
         """Hold it without ending it: it answers nothing and closes nothing."""

@@ -18,11 +18,11 @@ class Console:
     `is_broken` once nobody reads them any more: the terminal was closed, or a pipe's reader ended.
     """
 
-    def __init__(self, names: Iterable[str], output: IO[str] = sys.stdout) -> None:
+    def __init__(self, names: Iterable[str], output: IO[str] | None = None) -> None:
         self.is_broken = False
         self._colours = dict(zip(names, get_colours(), strict=False))
         width = max(map(len, [SUPERVISOR, *self._colours]))
-        self._printer = Printer(output, time_format="", width=width)
+        self._printer = Printer(output or sys.stdout, time_format="", width=width)
         self._lock = threading.Lock()
 
     def print_line(self, name: str, line: str | bytes) -> None:

@@ -64,6 +64,7 @@ class _Runner:
             return
         now = time.monotonic()
         if self._restart_at is None:
+            self.child.kill()  # What it may have left of its group.
             was_steady = now - self._started_at > STEADY_SECONDS
             longer = min(self._delay_seconds * 2, LONGEST_DELAY_SECONDS)
             self._delay_seconds = FIRST_DELAY_SECONDS if was_steady or not longer else longer
@@ -139,7 +140,7 @@ class Supervisor:
     def _stop_all(self) -> None:
         children = [runner.child for runner in self._runners if runner.child.is_running]
         if children:
-            self._console.say(f"stopping {len(children)} processes (again: at once)")
+            self._console.say(f"stopping {len(children)} processes; once more kills them")
         for child in children:
             child.terminate()
         requests, deadline = self._stop_requests, time.monotonic() + GRACE_SECONDS

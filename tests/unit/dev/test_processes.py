@@ -88,3 +88,8 @@ def test_what_a_process_started_is_gone_after_its_stop(tmp_path: Path) -> None:
     with serving(tmp_path, "import subprocess; subprocess.Popen(['sleep', '60'])\n" + SERVES) as it:
         (sleeper,) = psutil.Process(it.pid).children()
     sleeper.wait(2)
+
+
+def test_a_process_that_runs_is_not_started_twice(process: Process) -> None:
+    with pytest.raises(ChildError, match=r"web\.1 runs already"):
+        process.start()

@@ -45,6 +45,24 @@ def test_a_java_that_is_too_old_is_refused(programs: Path) -> None:
         tools.java()
 
 
+def test_a_java_that_is_missing_is_installed(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = put(programs, "java-17", "echo 'openjdk version \"17.0.15\"' >&2")
+    installs = f"/bin/cp {java} {programs}/java; echo $@ > {programs}/calls"
+    monkeypatch.setattr(tools, "_PACKAGES", put(programs, "packages", installs))
+    assert tools.java() == str(programs / "java")
+    assert (programs / "calls").read_text() == "openjdk-17-jre-headless\n"
+
+
+def test_a_java_that_is_missing_and_cannot_be_installed_is_named(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "_PACKAGES", put(programs, "packages", "exit 1"))
+    with pytest.raises(ToolError, match="missing: openjdk-17-jre-headless"):
+        tools.java()
+
+
 def test_a_newer_java_is_used(programs: Path) -> None:
     program = put(programs, "java", "echo 'openjdk version \"21\" 2023-09-19' >&2")
     assert tools.java() == str(program)
