@@ -153,7 +153,7 @@ class Snapshot:
                 written = end
         except BaseException:
             # Also when cancelled, and also what may have been done: doing it again changes nothing.
-            pass
+            put_back(dict(entries[written:]))
             raise
 
     async def _step(self, entries: Sequence[tuple[bytes, bytes | None]], offset: int | str) -> None:

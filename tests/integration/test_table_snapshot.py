@@ -311,6 +311,19 @@ async def test_flush_when_another_has_claimed_is_fenced_and_writes_nothing(
     assert await client.hgetall(KEY.data) == {}
 
 
+async def test_flush_when_broken_before_it_ran_keeps_its_changes(client: FaultyRedis) -> None:
+    snapshot = await claimed(client)
+    partition = partition_with((b"a", b"1"))
+    client.break_after(0, is_run=False)
+    with pytest.raises(RedisConnectionError):
+        await snapshot.flush(partition)
+    client.scripts_left = -1
+    assert partition.is_dirty
+    merge(partition, (b"b", b"1"), begin=1)
+    await snapshot.flush(partition)
+    assert await client.hgetall(KEY.data) == {b"a": b"1", b"b": b"1"}
+
+
 async def test_flush_when_its_answer_was_lost_is_repeated_without_a_rewrite(
     client: FaultyRedis,
 ) -> None:
