@@ -307,6 +307,11 @@ class Hub:
             self._current_until_ms = None
 
     @property
+    def is_catching_up(self) -> bool:
+        """Whether something may have been published that was not heard here."""
+        return self._current_until_ms is not None
+
+    @property
     def current_ms(self) -> int:
         """The time up to which everything that was published is known here, Unix milliseconds."""
         return self._current_until_ms or _now_ms()

@@ -93,7 +93,7 @@ async def _look_back(hub: Hub, stream: Stream, cursor: Cursor | None) -> Start:
     if cursor is None:
         return _here(hub, stream, "unknown_cursor")
     wanted = cursor.position
-    if not stream.reaches(wanted):
+    if not stream.reaches(wanted) or hub.is_catching_up:
         # Perhaps this gateway is the one that is behind.
         await hub.mender.refresh(stream)
     if stream.reaches(wanted):
