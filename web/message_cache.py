@@ -6,6 +6,7 @@ for every range above that entry, and for everything if it reaches number 1.
 
 import re
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,19 +52,20 @@ class Run:
         self, limit: int, *, before: int | None, after: int | None, is_hit: bool
     ) -> Page | None:
         """Return a page of this run; None if the run does not reach far enough down."""
-        numbers = [number_of(message) for message in self.messages]
+        found = self.messages
         if after is not None:
-            if not self.is_whole and (not numbers or numbers[-1] > after + 1):
+            reaches = self.is_whole or (len(found) > 0 and number_of(found[-1]) <= after + 1)
+            if not reaches:
                 return None
-            above = sum(number > after for number in numbers)
-            start = max(above - limit, 0)
-            return Page(self.messages[start:above], numbers[start] if start else None, is_hit)
-        start = 0 if before is None else sum(number >= before for number in numbers)
+            end = bisect_left(found, -after, key=_rank)
+            start = max(end - limit, 0)
+            return Page(found[start:end], number_of(found[start]) if start else None, is_hit)
+        start = 0 if before is None else bisect_right(found, -before, key=_rank)
         end = start + limit
-        if end > len(numbers) and not self.is_whole:
+        if end > len(found) and not self.is_whole:
             return None
-        has_more = end < len(numbers) or not self.is_whole
-        return Page(self.messages[start:end], numbers[end - 1] if has_more else None, is_hit)
+        has_more = end < len(found) or not self.is_whole
+        return Page(found[start:end], number_of(found[end - 1]) if has_more else None, is_hit)
 
 
 class MessageCache:
@@ -202,3 +204,8 @@ def number_of(message: bytes) -> int:
     """
     found = _number.search(message)
     return 0 if found is None else int(found[1])
+
+
+def _rank(message: bytes) -> int:
+    # Rises along a run, as bisect wants it.
+    return -number_of(message)

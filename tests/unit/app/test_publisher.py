@@ -1,0 +1,110 @@
+"""Order and patience of the publisher, beside a producer that does as the test says."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError
+
+from app import publisher as module
+from app.publisher import FAILURES_BEFORE_NOT_WAITING, Publisher
+from app.topics import MESSAGES
+
+
+class Producer:
+    """Lets a send in when `open` is set, and acknowledges it when `acknowledging` is."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.acknowledging = True
+        self.fails = False
+        self.values: list[bytes] = []
+
+    async def send(self, topic: str, *, value: bytes, **_: Any) -> "asyncio.Future[None]":
+        if self.fails:
+            raise KafkaTimeoutError
+        # As aiokafka does: a full batch is waited for again by whoever finds it full.
+        if not self.open.is_set():
+            await self.open.wait()
+            await asyncio.sleep(0.01)
+        self.values.append(value)
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.acknowledging:
+            acknowledged.set_result(None)
+        return acknowledged
+
+
+def publisher_of(producer: Producer) -> Publisher:
+    return Publisher(producer, messages=None)  # type: ignore[arg-type]  # neither is reached
+
+
+async def publish(publisher: Publisher, value: bytes) -> bool:
+    return await publisher.publish(MESSAGES, "c", value, "00-0-0-00")
+
+
+async def test_records_of_a_key_keep_their_order_when_the_producer_lets_one_wait() -> None:
+    producer = Producer()
+    publisher = publisher_of(producer)
+    early = [asyncio.create_task(publish(publisher, b"%d" % n)) for n in range(3)]
+    await asyncio.sleep(0.01)
+    producer.open.set()
+    late = [asyncio.create_task(publish(publisher, b"%d" % n)) for n in range(3, 6)]
+    assert await asyncio.gather(*early, *late) == [True] * 6
+    assert producer.values == [b"%d" % n for n in range(6)]
+
+
+async def test_publish_without_an_answer_waits_a_second_then_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
+    producer = Producer()
+    publisher = publisher_of(producer)
+    assert not await publish(publisher, b"1")
+    producer.open.set()
+    await publisher.drain(1)
+    assert producer.values == [b"1"]
+
+
+async def test_publish_after_twenty_failures_does_not_wait_until_one_succeeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
+    producer = Producer()
+    producer.fails = True
+    publisher = publisher_of(producer)
+    for _ in range(FAILURES_BEFORE_NOT_WAITING):
+        assert not await publish(publisher, b"lost")
+    producer.fails = False
+    started = time.monotonic()
+    for _ in range(10):
+        assert not await publish(publisher, b"later")
+    assert time.monotonic() - started < 0.05
+    producer.open.set()
+    await publisher.drain(1)
+    assert producer.values == [b"later"] * 10
+    assert await publish(publisher, b"now")
+
+
+async def test_record_beyond_the_bound_is_left_to_the_reconciler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "IN_FLIGHT", 2)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    producer = Producer()
+    publisher = publisher_of(producer)
+    for n in range(4):
+        assert not await publish(publisher, b"%d" % n)
+    producer.open.set()
+    await publisher.drain(1)
+    assert producer.values == [b"0", b"1"]
+
+
+async def test_drain_ends_in_time_and_leaves_nothing_running() -> None:
+    producer = Producer()
+    publisher = publisher_of(producer)
+    waiting = asyncio.create_task(publish(publisher, b"1"))
+    await asyncio.sleep(0)
+    await publisher.drain(0.02)
+    assert not await waiting
+    assert asyncio.all_tasks() == {asyncio.current_task()}
