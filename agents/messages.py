@@ -11,16 +11,17 @@ from typing import Any
 
 from faust.types import StreamT
 from prometheus_client import Counter
-from tables.channel_state import ChannelState, channel_state_table
 
 from agents.deps import Deps
 from agents.plan import Change, Plan, make_plan
 from app.archive.documents import render
+from app.archive.marks import Election
 from app.keys import channel_stream
 from app.records import MessageCreated, MessageEvent
 from app.stream_log.log import Append, Entry, Source
 from app.streaming.application import Application
 from app.streaming.work import Barrier, Received, Work
+from tables.channel_state import ChannelState, channel_state_table
 
 _skipped = Counter("hubbub_records_skipped_total", "Records that have no effect.", ["reason"])
 
@@ -47,21 +48,33 @@ class MessagesRule:
         records = [(item, item.event) for item in work.received if _is_of_message(item)]
         if not records:
             return None
-        plan = await self._plan(work.source, records)
+        plan, election = await self._settled_plan(work.source, records)
         for item in plan.unknown:
             work.refuse(item, "unknown_message", "no such message in this channel")
         _skipped.labels("published_twice").inc(plan.published_twice)
         _skipped.labels("without_number").inc(plan.without_number)
         await work.ensure_lease()
         if plan.marks:
-            await self._deps.marks.apply(list(plan.marks.values()))
+            election = await self._deps.marks.apply(list(plan.marks.values()))
             # Clients may see these numbers from now on, so they are never given back.
             work.is_irrevocable = True
         if plan.changes:
             await work.ensure_lease()
             await self._deps.log.append(work.source, _appends(plan.changes))
             self._count(work.source, plan.changes)
-        return partial(self._deps.marks.confirm, self._deps.instance)
+        return partial(self._deps.marks.confirm, self._deps.instance, election)
+
+    async def _settled_plan(
+        self, source: Source, records: list[tuple[Received, MessageEvent]]
+    ) -> tuple[Plan, Election]:
+        """Return the plan and, where it marks nothing, the election that its reading rests on."""
+        plan = await self._plan(source, records)
+        if plan.marks:
+            return plan, None
+        # All of it was applied before, by marks that may not be durable yet. What is read after
+        # this, the primary of this election has; so its barrier covers them.
+        election = await self._deps.marks.election()
+        return await self._plan(source, records), election
 
     async def _plan(self, source: Source, records: list[tuple[Received, MessageEvent]]) -> Plan:
         documents = await self._deps.marks.find_all({event.changed_id for _, event in records})
@@ -80,7 +93,9 @@ class MessagesRule:
             position = [source.incarnation, source.partition, change.offset]
             counted = self._channel_state.get(channel_id)
             if counted is None or counted.number < change.number:
-                self._channel_state[channel_id] = ChannelState(change.number, position)
+                self._channel_state[channel_id] = ChannelState(
+                    number=change.number, position=position
+                )
 
 
 def _is_of_message(item: Received) -> bool:

@@ -130,7 +130,7 @@ async def test_killed_worker_loses_nothing_and_doubles_nothing(
         async def kill_one() -> None:
             await asyncio.sleep(0.5)
             await asyncio.to_thread(workers[1].kill)
-            await asyncio.to_thread(workers[1].start)
+            workers[1].start()
 
         await asyncio.gather(kill_one(), *(post_all(channel) for channel in channels))
         for client in (first, second, third):

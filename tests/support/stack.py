@@ -1,5 +1,6 @@
 """Hubbub in its real processes, on real servers of its own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dev.child import environment_with
 from dev.processes import ROOT, Process
 from dev.servers import Kafka, MongoDB, Redis
 
@@ -42,7 +42,7 @@ class Stack:
         """Provision topics and indexes."""
         subprocess.run(
             [sys.executable, "-m", "app", "release"],
-            env=environment_with(self.environment),
+            env={**os.environ, **self.environment},
             cwd=ROOT,
             check=True,
             capture_output=True,
@@ -79,13 +79,14 @@ class Stack:
 def running_stack(folder: Path) -> Iterator[Stack]:
     """Start servers of a test's own and provision them."""
     stack = Stack(folder)
-    try:
-        with ThreadPoolExecutor() as pool:
+    # The servers end with the threads that started them, so these live as long.
+    with ThreadPoolExecutor() as pool:
+        try:
             for started in [pool.submit(server.start) for server in stack.servers]:
                 started.result()
-        stack.release()
-        yield stack
-    finally:
-        stack.stop_processes()
-        for server in stack.servers:
-            server.kill()
+            stack.release()
+            yield stack
+        finally:
+            stack.stop_processes()
+            for server in stack.servers:
+                server.kill()
