@@ -482,3 +482,17 @@ async def test_gateway_serves_its_openapi_document(client: Client) -> None:
     document = await (await client.get("/api/openapi.json")).json()
     assert document["openapi"] == "3.1.0"
     assert set(document["paths"]) == {"/api/messages", "/api/messages/{id}"}
+
+
+async def test_posts_with_one_key_through_three_gateways_are_one_message(
+    client: Client, channel: str, settings: Settings, database: Database
+) -> None:
+    async with running_gateway(settings) as second, running_gateway(settings) as third:
+        gateways = [client, second, third]
+        responses = await asyncio.gather(
+            *(send(gateways[n % 3], channel, nonce="one key") for n in range(99))
+        )
+        assert sorted(r.status for r in responses) == [200] * 98 + [201]
+        assert len({await r.read() for r in responses}) == 1
+    assert await database["messages"].count_documents({"channelId": channel}) == 1
+    assert len(await published(settings, channel)) == 1
