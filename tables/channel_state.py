@@ -5,6 +5,7 @@ from typing import Any
 import faust
 
 from app.topics import MESSAGES
+from tables.projections import project_numbers
 
 
 class ChannelState(
@@ -21,6 +22,7 @@ def channel_state_table(app: faust.App) -> Any:
     return app.Table(
         "channel_state",
         value_type=ChannelState,
+        options={"projection": project_numbers},
         partitions=app.conf.topic_partitions,
         help=f"newest number by channel, of {MESSAGES.name}",
     )

@@ -71,8 +71,6 @@ class RedisStore(SerializedStore[Any, Any]):
         table: Any = self.table
         if table.is_global or table.use_partitioner:
             detail = "each partition must have one writer: no GlobalTable, no use_partitioner"
-        elif table.window is not None:
-            detail = "a windowed table's expiry is not in its changelog"
         elif not getattr(table, "reports_acknowledgements", False):
             detail = "Table='tables.redis_table:RedisTable' belongs to this store"
         elif self.app.conf.table_standby_replicas:

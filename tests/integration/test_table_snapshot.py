@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import faust
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from dev.servers import Redis
 from tables import holdings, snapshot
 from tables.holdings import OUTAGES, Holdings
 from tables.partition import Partition
+from tables.redis_table import RedisTable
 from tables.snapshot import Fenced, Snapshot, WritesLost
 
 KEY = TableKey("group", "table", 0)
@@ -461,3 +463,20 @@ async def test_fenced_partition_is_dropped_and_raises(client: FaultyRedis) -> No
     await held.flush()
     with pytest.raises(PartitionLost):
         held.hold(0)
+
+
+async def test_reset_state_deletes_every_partition(
+    client: FaultyRedis, redis_server: Redis
+) -> None:
+    app = faust.App(
+        KEY.group,
+        store=f"redis://{redis_server.address}/0",
+        Table=RedisTable,
+        table_standby_replicas=0,
+        topic_partitions=1,
+    )
+    table = app.Table(KEY.table)
+    await (await claimed(client)).flush(partition_with((b"a", b"1")))
+    assert await client.exists(KEY.data, KEY.meta) == 2
+    table.reset_state()
+    assert await client.exists(KEY.data, KEY.meta) == 0
