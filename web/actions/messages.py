@@ -1,4 +1,4 @@
-"""What a user can do: one function for each thing; REST and WebSocket call the same."""
+"""What a user can do to messages: send, edit and delete them."""
 
 from typing import Any
 
