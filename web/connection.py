@@ -21,7 +21,7 @@ class Connection(Outbox):
     `streams` are the channels by id, `own` is the user's own stream; None while Redis is away.
     """
 
-    __slots__ = ("_writer", "id", "is_alive", "own", "replays", "streams", "user", "wheel_slot")
+    __slots__ = ("id", "is_alive", "own", "replays", "streams", "user", "wheel_slot")
 
     transport_name: ClassVar[str]
 
@@ -29,7 +29,6 @@ class Connection(Outbox):
         if request.transport is None:
             raise ConnectionResetError("the client is gone")
         super().__init__(request.transport, flusher)
-        self._writer = request.writer
         self.id = new_id()
         self.user = user
         self.own: Stream | None = None
@@ -56,7 +55,7 @@ class Connection(Outbox):
 
     async def drain(self) -> None:
         """Return when the client has taken most of what it was sent."""
-        await self._writer.drain()
+        raise NotImplementedError
 
     def begin_replay(self, stream: Stream, cursor: Cursor) -> None:
         """The client stands at `cursor`, and is about to be brought to where followers are."""

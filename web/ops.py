@@ -237,6 +237,10 @@ class BadFrame(Exception):  # noqa: N818 - said of a frame
         self.id = id
 
 
+def _not_text() -> RequestError:
+    return RequestError("invalid", "a frame must be text", [FieldError("", "must be text")])
+
+
 def _op_named(name: str) -> Op:
     op = OPS.get(name)
     if op is None:
@@ -245,14 +249,16 @@ def _op_named(name: str) -> Op:
     return op
 
 
-def read(text: str) -> tuple[Op, Input, str | int | None]:
+def read(text: str | None) -> tuple[Op, Input, str | int | None]:
     """Return the op that a frame names, its fields, and the client's id.
 
     Raises:
-        BadFrame: it is not JSON, or no op, or has a field that is unknown or wrong.
+        BadFrame: it is binary (None), not JSON, or no op, or has a field that is unknown or wrong.
     """
     op_id: str | int | None = None
     try:
+        if text is None:
+            raise _not_text()
         fields = decode(text)
         said: dict[str, Any] = {key: fields.pop(key) for key in ("op", "id") if key in fields}
         envelope = parse(_Envelope, said)

@@ -50,6 +50,7 @@ class SseConnection(Connection):
         "_is_chunked",
         "_places",
         "_response",
+        "_writer",
     )
 
     transport_name = "sse"
@@ -58,6 +59,7 @@ class SseConnection(Connection):
         super().__init__(request, hub.flusher, user)
         self._hub = hub
         self._response = response
+        self._writer = request.writer
         self._is_chunked = request.version >= HttpVersion11
         self._checksum = b""
         self._places: dict[Stream, bytes] = {}
@@ -110,6 +112,9 @@ class SseConnection(Connection):
             self.finish(b"")
             if self._response.is_connected():
                 self._response.stop_streaming()
+
+    async def drain(self) -> None:
+        await self._writer.drain()
 
     def begin_replay(self, stream: Stream, cursor: Cursor) -> None:
         self._floors_ms[stream] = cursor.at_ms

@@ -1,7 +1,7 @@
 """The WebSocket: one JSON object a text frame, ops in order, events through the outbox.
 
-After the handshake the outbox is the only writer, for pongs and close frames too: aiohttp reads,
-and answers nothing by itself.
+An idle connection is an object on its transport: no task, no timer, no request. aiohttp's reader
+turns bytes into messages; the outbox is the only writer.
 """
 
 import asyncio
@@ -10,18 +10,19 @@ import time
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
+from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.http_websocket import WebSocketError, WebSocketReader
 
-from app.errors import RequestError, Unavailable
+from app.errors import Unavailable
 from app.keys import user_stream
 from web import ops
 from web.connection import Connection
 from web.deps import Gateway
 from web.frames import WS_PING, Batch, ws_close, ws_pong, ws_text
+from web.handshake import Upgraded, accept, take_over
 from web.hello import FRAME_BYTES, hello
-from web.hub import Hub
 from web.identity import User, user_of
 from web.keys import GATEWAY
-from web.outbox import Flusher
 from web.problems import describe
 from web.replay import follow
 from web.resume import Start, open_stream
@@ -31,21 +32,73 @@ log = logging.getLogger(__name__)
 BAD_FRAMES: Final = 10
 BAD_FRAMES_SECONDS: Final = 60.0
 FIRST_OP_SECONDS: Final = 1.0
+OPS_WAITING: Final = 64
+"""A client that sends more ops than are handled is read no further."""
 NORMAL: Final = 1000
 UNKNOWN_ERROR: Final = 4000
 TOO_MANY_BAD_FRAMES: Final = 4001
 
 
-class WsConnection(Connection):
-    """A client's WebSocket."""
+async def websocket(request: web.Request) -> web.StreamResponse:
+    """`GET /ws`"""
+    user = user_of(request)
+    accepted = accept(request)
+    connection = WsConnection(request, request.app[GATEWAY], user)
+    take_over(request, accepted, connection)
+    connection.start()
+    return Upgraded()
 
-    __slots__ = ("_bad_frames",)
+
+class WsConnection(Connection, asyncio.Protocol):
+    """A client's WebSocket, and the protocol on its transport."""
+
+    __slots__ = ("_bad_frames", "_drained", "_gateway", "_is_working", "_parser", "_waiting")
 
     transport_name = "ws"
 
-    def __init__(self, request: web.Request, flusher: Flusher, user: User) -> None:
-        super().__init__(request, flusher, user)
+    def __init__(self, request: web.Request, gateway: Gateway, user: User) -> None:
+        super().__init__(request, gateway.hub.flusher, user)
+        self._gateway = gateway
+        # aiohttp refuses what is as large as the limit.
+        self._parser: WebSocketReader | None = WebSocketReader(
+            _Inbox(self), FRAME_BYTES + 1, compress=False, decode_text=True
+        )
+        self._waiting: list[str | None] = []
+        self._is_working = True
+        self._drained: asyncio.Future[None] | None = None
         self._bad_frames: list[float] | None = None
+
+    def start(self) -> None:
+        """Greet the client; what it has sent waits until then."""
+        hub = self._gateway.hub
+        hub.connect(self)
+        hub.run(self._begin())
+
+    # The transport's side
+
+    def data_received(self, data: bytes) -> None:
+        self.is_alive = True
+        if self._parser is not None:
+            self._parser.feed_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gateway.hub.disconnect(self)
+        self._parser = None
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    async def drain(self) -> None:
+        if self._drained is not None:
+            await self._drained
+
+    # The hub's side
 
     def deliver(self, stream: object, batch: Batch) -> None:
         self.put(batch.ws, len(batch.payloads))
@@ -56,137 +109,120 @@ class WsConnection(Connection):
     def ping(self) -> None:
         self.put(WS_PING, 0)
 
-    def pong(self, payload: bytes) -> None:
-        """Answer a client's ping."""
-        self.put(ws_pong(payload), 0)
-
     def shut(self, code: int, reason: str = "") -> None:
         if not self.is_closed:
             self.finish(ws_close(code, reason))
 
-    def count_bad_frame(self) -> bool:
-        """Note a bad frame; return whether it was one too many."""
+    # What the client says
+
+    def receive(self, kind: WSMsgType, data: Any) -> None:
+        """Take a message in: an op waits its turn, the rest is answered at once."""
+        if kind is WSMsgType.CLOSE:
+            self.shut(NORMAL)
+            self.transport.close()
+        elif self.is_closed:
+            return  # A close frame has been sent: only its answer is waited for.
+        elif kind is WSMsgType.PING:
+            self.put(ws_pong(data), 0)
+        elif kind is not WSMsgType.PONG:
+            self._waiting.append(data if kind is WSMsgType.TEXT else None)
+            if len(self._waiting) == OPS_WAITING:
+                self.transport.pause_reading()
+            if not self._is_working:
+                self._is_working = True
+                self._gateway.hub.run(self._work())
+
+    def fail(self, error: BaseException) -> None:
+        """The client does not speak WebSocket, or says too much at once."""
+        if isinstance(error, WebSocketError):
+            self.shut(error.code)
+        else:
+            log.error("connection_failed", exc_info=error, extra={"connection": self.id})
+            self.shut(UNKNOWN_ERROR)
+
+    async def _begin(self) -> None:
+        own = await self._greet()
+        if own is None:
+            await self._work()
+            return
+        # A client that comes back says so in its first frame, with its cursor. Were it given what
+        # is new before that, it would get it twice, and out of order.
+        if self._waiting:
+            await self._handle(self._waiting.pop(0))
+            self._begin_own(own)
+        else:
+            asyncio.get_running_loop().call_later(FIRST_OP_SECONDS, self._begin_own, own)
+        await self._work()
+
+    async def _greet(self) -> Start | None:
+        """Join the user's own stream and say hello; return where the client stands in it.
+
+        None while Redis is away: the sweep joins it later, and the client is told to reload.
+        """
+        hub = self._gateway.hub
+        start = None
+        try:
+            start = await open_stream(hub, user_stream(self.user.id), None)
+        except Unavailable:
+            if not self.is_closed:
+                hub.sweep.add_orphan(self)
+        else:
+            if self.is_closed:
+                hub.release(start.stream)
+                return None
+            self.own = start.stream
+        self.send(hello(self, start))
+        return start
+
+    def _begin_own(self, own: Start) -> None:
+        is_resumed = own.stream in self.replays or self in own.stream.followers
+        if not is_resumed and not self.is_closed:
+            follow(self._gateway.hub, self, [own])
+
+    async def _work(self) -> None:
+        """Handle what waits, in order."""
+        try:
+            while self._waiting and not self.is_closed:
+                await self._handle(self._waiting.pop(0))
+                if len(self._waiting) == OPS_WAITING // 2 and not self.transport.is_closing():
+                    self.transport.resume_reading()
+        finally:
+            self._is_working = False
+
+    async def _handle(self, text: str | None) -> None:
+        try:
+            op, frame, op_id = ops.read(text)
+        except ops.BadFrame as bad:
+            ops.Call(self._gateway, self, bad.id).refuse(bad.error)
+            self._count_bad_frame()
+            return
+        call = ops.Call(self._gateway, self, op_id)
+        try:
+            await op.run(call, frame)
+        except Exception as error:
+            if describe(error).code == "internal":
+                log.exception("op_failed", extra={"connection": self.id})
+            call.refuse(error)
+
+    def _count_bad_frame(self) -> None:
         now = time.monotonic()
         recent = [at for at in self._bad_frames or () if at > now - BAD_FRAMES_SECONDS]
         self._bad_frames = [*recent, now]
-        return len(self._bad_frames) >= BAD_FRAMES
+        if len(self._bad_frames) == BAD_FRAMES:
+            self.shut(TOO_MANY_BAD_FRAMES, "bad frames")
 
 
-class _Response(web.WebSocketResponse):
-    """aiohttp's reader; its own closing goes through the outbox."""
+class _Inbox(WebSocketDataQueue):
+    """Where aiohttp's reader puts messages: it hands them on, and keeps none."""
 
-    connection: WsConnection
+    __slots__ = ("_connection",)
 
-    def __init__(self) -> None:
-        # aiohttp refuses what is as large as the limit.
-        super().__init__(
-            autoping=False, autoclose=False, compress=False, max_msg_size=FRAME_BYTES + 1
-        )
+    def __init__(self, connection: WsConnection) -> None:
+        # Not the queue's own: it would make a buffer that nothing is ever put into.
+        self._connection = connection
 
-    async def close(self, *, code: int = NORMAL, message: bytes = b"", drain: bool = True) -> bool:
-        self.connection.shut(code, message.decode(errors="replace"))
-        return True
+    def feed_data(self, data: Any, size: int) -> None:
+        self._connection.receive(data[0], data[1])
 
-
-async def websocket(request: web.Request) -> web.WebSocketResponse:
-    """`GET /ws`"""
-    gateway = request.app[GATEWAY]
-    hub = gateway.hub
-    user = user_of(request)
-    response = _Response()
-    connection = response.connection = WsConnection(request, hub.flusher, user)
-    await response.prepare(request)
-    hub.connect(connection)
-    try:
-        own = await _greet(hub, connection)
-        await _run(gateway, connection, response, own)
-    except Exception:
-        log.exception("connection_failed", extra={"connection": connection.id})
-        connection.shut(UNKNOWN_ERROR, "unknown error")
-    finally:
-        connection.shut(NORMAL)
-        hub.disconnect(connection)
-    return response
-
-
-async def _greet(hub: Hub, connection: Connection) -> Start | None:
-    """Join the user's own stream and say hello; return where the client stands in it.
-
-    None while Redis is away: the sweep joins it later, and the client is told to reload.
-    """
-    start = None
-    try:
-        start = await open_stream(hub, user_stream(connection.user.id), None)
-    except Unavailable:
-        hub.sweep.add_orphan(connection)
-    else:
-        if connection.is_closed:
-            hub.release(start.stream)
-            return None
-        connection.own = start.stream
-    connection.send(hello(connection, start))
-    return start
-
-
-async def _run(
-    gateway: Gateway, connection: WsConnection, response: _Response, own: Start | None
-) -> None:
-    # A client that comes back says so in its first frame, with its cursor. Were it given what is
-    # new before that, it would get it twice, and out of order.
-    try:
-        async with asyncio.timeout(FIRST_OP_SECONDS):
-            message = await response.receive()
-    except TimeoutError:
-        message = None
-    while True:
-        if message is not None and not await _take(gateway, connection, message):
-            return
-        if own is not None:
-            _begin_own(gateway.hub, connection, own)
-            own = None
-        message = await response.receive()
-
-
-def _begin_own(hub: Hub, connection: WsConnection, own: Start) -> None:
-    is_resumed = own.stream in connection.replays or connection in own.stream.followers
-    if not is_resumed and not connection.is_closed:
-        follow(hub, connection, [own])
-
-
-async def _take(gateway: Gateway, connection: WsConnection, message: Any) -> bool:
-    """Handle one frame; return whether there may be another."""
-    kind = message.type
-    connection.is_alive = True
-    if connection.is_closed and kind in (WSMsgType.TEXT, WSMsgType.BINARY):
-        return True  # A close frame has been sent: only its answer is waited for.
-    if kind is WSMsgType.TEXT:
-        await _handle(gateway, connection, message.data)
-    elif kind is WSMsgType.PING:
-        connection.pong(message.data)
-    elif kind is WSMsgType.BINARY:
-        error = RequestError("invalid", "a frame must be text")
-        _refuse_bad(gateway, connection, ops.BadFrame(error))
-    elif kind is not WSMsgType.PONG:
-        return False
-    return True
-
-
-async def _handle(gateway: Gateway, connection: WsConnection, text: str) -> None:
-    try:
-        op, frame, op_id = ops.read(text)
-    except ops.BadFrame as bad:
-        _refuse_bad(gateway, connection, bad)
-        return
-    call = ops.Call(gateway, connection, op_id)
-    try:
-        await op.run(call, frame)
-    except Exception as error:
-        if describe(error).code == "internal":
-            log.exception("op_failed", extra={"connection": connection.id})
-        call.refuse(error)
-
-
-def _refuse_bad(gateway: Gateway, connection: WsConnection, bad: ops.BadFrame) -> None:
-    ops.Call(gateway, connection, bad.id).refuse(bad.error)
-    if connection.count_bad_frame():
-        connection.shut(TOO_MANY_BAD_FRAMES, "bad frames")
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        self._connection.fail(exc)
