@@ -15,6 +15,8 @@ from aiohttp import web
 from aiohttp.http import WS_KEY
 from aiohttp.http_websocket import WebSocketReader
 
+from app.errors import RequestError
+
 VERSION: Final = "13"
 
 
@@ -22,23 +24,21 @@ def accept(request: web.Request) -> str:
     """Return what a valid handshake is answered with (`Sec-WebSocket-Accept`).
 
     Raises:
-        web.HTTPBadRequest: the request is no handshake of version 13.
+        RequestError: `invalid`, the request is no handshake of version 13.
     """
     headers = request.headers
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
     if headers.get("Upgrade", "").strip().lower() != "websocket" or "upgrade" not in tokens:
-        raise web.HTTPBadRequest(text="this address speaks WebSocket only")
+        raise RequestError("invalid", "Upgrade: this address speaks WebSocket only")
     if headers.get("Sec-WebSocket-Version") != VERSION:
-        raise web.HTTPBadRequest(
-            text="the version must be 13", headers={"Sec-WebSocket-Version": VERSION}
-        )
+        raise RequestError("invalid", f"Sec-WebSocket-Version: must be {VERSION}")
     key = headers.get("Sec-WebSocket-Key", "")
     try:
         is_valid = len(base64.b64decode(key, validate=True)) == 16
     except binascii.Error:
         is_valid = False
     if not is_valid:
-        raise web.HTTPBadRequest(text="Sec-WebSocket-Key must be 16 bytes in base64")
+        raise RequestError("invalid", "Sec-WebSocket-Key: must be 16 bytes in base64")
     # RFC 6455 wants SHA-1; nothing here is a secret.
     digest = hashlib.sha1(key.encode() + WS_KEY, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode()

@@ -64,6 +64,7 @@ class Hub:
         self._connections: set[Connection] = set()
         self._emptied = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._catching_up: asyncio.Task[None] | None = None
         # While what is published may not be heard: until when everything was.
         self._current_until_ms: int | None = _now_ms()
         self.flusher = Flusher(self.drop)
@@ -189,6 +190,7 @@ class Hub:
             # In this order: what is published after the position was read will be heard.
             await self._subscriber.subscribe(name)
             stream.place(await self._position(stream.key))
+            stream.moved_tick = self.sweep.tick
         except (Unavailable, *Outage):
             self._forget_stream(name)
         finally:
@@ -289,7 +291,9 @@ class Hub:
 
     def regain(self) -> None:
         """The subscriber is back: what was not heard meanwhile is looked for, of every stream."""
-        self.run(self._catch_up())
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._catching_up = self.run(self._catch_up())
 
     async def _catch_up(self) -> None:
         while True:

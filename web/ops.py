@@ -96,7 +96,8 @@ class Call:
 async def join_channel(call: Call, frame: JoinChannel) -> None:
     """Follow a channel, from a cursor if one is given."""
     _check_count(call.connection, {frame.channel_id})
-    _enter(call, [await _begin(call, frame.channel_id, frame.since)])
+    key = channel_stream(frame.channel_id)
+    _enter(call, [await open_stream(call.gateway.hub, key, frame.since)])
 
 
 async def resume(call: Call, frame: Resume) -> None:
@@ -109,7 +110,10 @@ async def resume(call: Call, frame: Resume) -> None:
             raise Unavailable("redis")
         own = await decide(call.gateway.hub, connection.own, frame.user)
     begun = await asyncio.gather(
-        *(_begin(call, channel_id, since) for channel_id, since in frame.channels.items()),
+        *(
+            open_stream(call.gateway.hub, channel_stream(channel_id), since)
+            for channel_id, since in frame.channels.items()
+        ),
         return_exceptions=True,
     )
     if own is not None and not connection.is_closed:
@@ -134,28 +138,20 @@ def _check_count(connection: Connection, channel_ids: set[str]) -> None:
         raise RequestError("too_many_channels", f"a connection may follow {MOST_CHANNELS} channels")
 
 
-async def _begin(call: Call, channel_id: str, since: str | None) -> Start:
-    hub = call.gateway.hub
-    stream = call.connection.streams.get(channel_id)
-    if stream is not None:
-        return await decide(hub, stream, since)
-    return await open_stream(hub, channel_stream(channel_id), since)
-
-
 def _enter(call: Call, starts: list[Start]) -> None:
     # Nothing is awaited between the answers and the attachment: what they say is still true.
     hub, connection = call.gateway.hub, call.connection
     for start in starts:
         stream = start.stream
+        channel_id = stream.key.id
         if connection.is_closed:
-            if stream.key.id not in connection.streams:
-                hub.release(stream)
+            hub.release(stream)
             continue
-        connection.streams[stream.key.id] = stream
-        # Joined again: from now on only what the answer says.
-        stream.followers.discard(connection)
-        connection.replays.pop(stream, None)
-        call.answer("joined", channelId=stream.key.id, **start.fields, **_nobody())
+        if channel_id in connection.streams:
+            # Joined again: from now on only what this answer says.
+            hub.leave(stream, connection)
+        connection.streams[channel_id] = stream
+        call.answer("joined", channelId=channel_id, **start.fields, **_nobody())
     if not connection.is_closed:
         follow(hub, connection, starts)
 

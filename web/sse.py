@@ -129,9 +129,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     user = user_of(request)
     channel_ids = _channels_of(request)
     wanted = _wanted(request, channel_ids, user)
-    starts = await _open_all(hub, wanted)
     response = _Response()
     connection = SseConnection(request, response, hub, user)
+    starts = await _open_all(hub, wanted)
     for start in starts[:-1]:
         connection.streams[start.stream.key.id] = start.stream
     connection.own = starts[-1].stream

@@ -34,6 +34,7 @@ class Sweep:
         # A connection is pinged when its slot comes round, so that pings spread over time.
         self._wheel: list[set[Connection]] = [set() for _ in range(HEARTBEAT_SECONDS)]
         self._orphans: set[Connection] = set()
+        self._asking: asyncio.Task[None] | None = None
 
     def add(self, connection: Connection) -> None:
         """Ping a connection from now on."""
@@ -59,8 +60,9 @@ class Sweep:
             self._hub.history.forget()
             self._retire()
             self._end_gone()
-            await self._check()
-            await asyncio.gather(*map(self._adopt, tuple(self._orphans)))
+            # Redis may take its time; pings must not.
+            if self._asking is None or self._asking.done():
+                self._asking = self._hub.run(self._ask_redis())
 
     def _ping(self) -> None:
         for connection in tuple(self._wheel[self.tick % HEARTBEAT_SECONDS]):
@@ -98,6 +100,10 @@ class Sweep:
         connection.own = own
         connection.deliver(own, Batch([self._hub.resync_payload(own)]))
         self._hub.attach(own, connection)
+
+    async def _ask_redis(self) -> None:
+        await self._check()
+        await asyncio.gather(*map(self._adopt, tuple(self._orphans)))
 
     async def _check(self) -> None:
         until = self.tick - CHECK_SECONDS

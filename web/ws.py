@@ -151,7 +151,7 @@ class WsConnection(Connection, asyncio.Protocol):
             await self._handle(self._waiting.pop(0))
             self._begin_own(own)
         else:
-            asyncio.get_running_loop().call_later(FIRST_OP_SECONDS, self._begin_own, own)
+            self._schedule_own(own)
         await self._work()
 
     async def _greet(self) -> Start | None:
@@ -178,6 +178,15 @@ class WsConnection(Connection, asyncio.Protocol):
         is_resumed = own.stream in self.replays or self in own.stream.followers
         if not is_resumed and not self.is_closed:
             follow(self._gateway.hub, self, [own])
+
+    def _begin_own_unless_busy(self, own: Start) -> None:
+        if self._is_working:  # Perhaps with the very op that says where to begin.
+            self._schedule_own(own)
+        else:
+            self._begin_own(own)
+
+    def _schedule_own(self, own: Start) -> None:
+        asyncio.get_running_loop().call_later(FIRST_OP_SECONDS, self._begin_own_unless_busy, own)
 
     async def _work(self) -> None:
         """Handle what waits, in order."""

@@ -237,3 +237,58 @@ async def test_drain_when_a_client_does_not_answer_is_bounded(realtime: Realtime
     async with asyncio.timeout(3.5):
         await realtime.hub.drain()
     writer.close()
+
+
+async def test_join_again_and_again_is_one_join(realtime: Realtime) -> None:
+    async with WsClient(realtime.url) as client:
+        for _ in range(3):
+            await client.join("c1", "x")
+        (stream,) = [stream for stream in realtime.hub.streams if stream.key.id == "c1"]
+        assert (stream.joined, len(stream.followers)) == (1, 1)
+        await realtime.append("c1")
+        assert (await client.next())["seq"] == 1
+        await client.say("leave_channel", id=2, channelId="c1")
+        await client.until("left")
+        assert (stream.joined, len(stream.followers)) == (0, 0)
+
+
+async def test_ops_sent_with_the_handshake_are_handled_in_order(realtime: Realtime) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(realtime.url.split(":")[-1]))
+    request = (
+        b"GET /ws?userId=u1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    ops = [b'{"op":"ping","id":%d}' % index for index in range(200)]
+    writer.write(request + b"".join(bytes((0x81, 0x80 | len(op), 0, 0, 0, 0)) + op for op in ops))
+    assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in await reader.readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        answered = await reader.readuntil(b'"id":199}')
+    assert answered.index(b'"hello"') < answered.index(b'"id":0}') < answered.index(b'"id":120}')
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Upgrade": "h2c"},
+        {"Connection": "close"},
+        {"Sec-WebSocket-Version": "8"},
+        {"Sec-WebSocket-Key": "short"},
+        {"Sec-WebSocket-Key": "%%%"},
+    ],
+)
+async def test_upgrade_that_is_no_handshake_is_refused(
+    realtime: Realtime, changed: dict[str, str]
+) -> None:
+    headers = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        **changed,
+    }
+    async with aiohttp.ClientSession() as session:
+        response = await session.get(f"{realtime.url}/ws?userId=u1", headers=headers)
+        assert response.status == 422
+        response.release()

@@ -152,6 +152,7 @@ class WsClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.socket.close()
         await self._session.close()
 
     async def say(self, op: str, **fields: Any) -> None:

@@ -181,8 +181,8 @@ def make() -> tuple[Hub, FakeLog, Stream, Follower]:
 
 
 async def finish(hub: Hub) -> None:
-    for task in tuple(hub._tasks):
-        await task
+    if hub._tasks:
+        await asyncio.wait(tuple(hub._tasks))
 
 
 async def test_late_payload_while_a_hole_is_filled_is_not_given_out_twice() -> None:
