@@ -52,6 +52,8 @@ class Group:
         self.topic: Topic = counting_topic(f"counting-{new_id()[-8:]}")
         self.sent: list[str] = []
         self.workers: list[Process] = []
+        self.session_seconds = SESSION_SECONDS
+        """What the next workers get."""
         self.producer: AIOKafkaProducer = create_producer(settings)
         self.admin: AIOKafkaAdminClient = create_admin(settings)
         self._settings = settings
@@ -78,19 +80,21 @@ class Group:
 
     # Workers
 
-    def worker(self, instance: str | None = None) -> Process:
+    def worker(
+        self, instance: str | None = None, module: str = "tests.support.counting_worker"
+    ) -> Process:
         """Return a worker, not started; with an `instance` it is a static member."""
         environment = {
             "HUBBUB_HOST": "127.0.0.1",
             "KAFKA_BROKERS": ",".join(self._settings.kafka_brokers),
             "REDIS_HOST": self._settings.redis_host,
             "REDIS_PORT": str(self._settings.redis_port),
-            "HUBBUB_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+            "HUBBUB_SESSION_TIMEOUT_SECONDS": str(self.session_seconds),
             **({"HUBBUB_INSTANCE": instance} if instance else {}),
         }
         worker = Process(
             f"{self.topic.name}.{len(self.workers)}",
-            ["python", "-m", "tests.support.counting_worker", self.topic.name, str(PARTITIONS)],
+            ["python", "-m", module, self.topic.name, str(PARTITIONS)],
             environment=environment,
             folder=self._folder,
         )
@@ -103,7 +107,7 @@ class Group:
         for worker in workers:
             worker.start()
         for worker in workers:
-            await asyncio.to_thread(worker.wait_ready, timeout_seconds=60)
+            await wait_ready(worker)
         return workers
 
     async def shut_gate(self) -> None:
@@ -209,6 +213,11 @@ class Group:
         # Committed first: effects only grow.
         committed = await self.committed()
         assert committed <= len(await self.effects())
+
+
+async def wait_ready(worker: Process) -> None:
+    """Wait until a worker is in its group."""
+    await asyncio.to_thread(worker.wait_ready, timeout_seconds=60)
 
 
 @asynccontextmanager
