@@ -1,9 +1,11 @@
 -- KEYS  log, meta, cache list (a user's stream: a key that never exists)
 -- ARGV  1 server  2 fresh epoch  3 floor or ''  4 meta ttl  5 live channel  6 now (ms)
 --       7 guard field  8 incarnation  9 log length  10 log ttl  11 cache length  12 cache ttl
---       then per entry: offset, number or '', cache change, id prefix, rev, head, data, message
+--       then per entry: offset, number or '', cache change, id prefix, rev, head, data, message,
+--       the number that the stream must have reached
 -- Cache change: '' none, 'push', 'replace', 'remove'. An empty message is the data itself.
--- Returns {epoch, seq} or 'NEED_NUMBER'.
+-- Returns {epoch, seq} or 'NEED_NUMBER'; with the offset of the first entry that needs a number not
+-- reached, if there is one: nothing is done about it, nor about any after it.
 
 drop_if_not(KEYS[1], 'stream')
 drop_if_not(KEYS[3], 'list')
@@ -27,9 +29,14 @@ local function find(prefix)
   end
 end
 
-local frames, last = {}, guard
-for i = 13, #ARGV, 8 do
+local frames, last, refused = {}, guard, nil
+for i = 13, #ARGV, 9 do
   local offset, own = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  if offset > guard and tonumber(ARGV[i + 8]) > number then
+    -- The guard stays below it: what was refused and what was done can always be told apart.
+    refused = offset
+    break
+  end
   -- At or below the guard: delivered again. A creation not above number: whoever began this epoch
   -- has clients reload up to there.
   if offset > guard and not (own and own <= number) then
@@ -70,4 +77,4 @@ if #frames > 0 then
   local header = string.format('%s %.0f\n', epoch, seq - #frames + 1)
   redis.call('PUBLISH', ARGV[5], header .. table.concat(frames, '\n'))
 end
-return {epoch, seq}
+return {epoch, seq, refused}

@@ -32,7 +32,8 @@ class Entry:
     """An event to append: its record's offset, and what goes to clients and into the cache.
 
     `change` is what happens to the channel's cache list: "push", "replace", "remove" or "".
-    `message` is the message's own JSON where `data` is something around it.
+    `message` is the message's own JSON where `data` is something around it. `needs` is the number
+    of a message that the stream must have brought before this event.
     """
 
     offset: int
@@ -43,6 +44,7 @@ class Entry:
     message_id: str = ""
     rev: int = 0
     message: bytes = b""
+    needs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,27 @@ class StreamLog:
         """Close the connection."""
         await self._scripts.close()
 
-    async def append(self, source: Source, appends: Iterable[Append]) -> None:
+    async def append(self, source: Source, appends: Iterable[Append]) -> dict[StreamKey, int]:
         """Append, stream by stream in one round trip; publish, cache and guard in the same step.
+
+        Returns where it stopped: for each stream with an entry that `needs` more than the stream
+        has reached, the offset of the first such; neither it nor any later entry was appended.
 
         Safe to repeat: what a stream's guard has seen is skipped. An error leaves it unknown which
         of the streams were written: repeat all of them before anything later.
         """
         waiting = list(appends)
         answers = await self._scripts.run([_append_call(source, item) for item in waiting])
-        for item, answer in zip(waiting, answers, strict=True):
+        refused: dict[StreamKey, int] = {}
+        for item, first in zip(waiting, answers, strict=True):
+            answer = first
             if _needs_number(answer):
                 floor = await self._floor(item.stream)
                 again = Append(item.stream, item.entries, floor)
-                await self._scripts.run([_append_call(source, again)])
+                answer = (await self._scripts.run([_append_call(source, again)]))[0]
+            if len(answer) > 2:
+                refused[item.stream] = int(answer[2])
+        return refused
 
     async def position(self, stream: StreamKey) -> Position:
         """Return where the stream stands; begins an epoch if this server has none for it."""
@@ -162,6 +172,7 @@ def _append_call(source: Source, item: Append) -> Call:
             frame_head(item.stream, entry.type),
             entry.data,
             entry.message,
+            entry.needs,
         )
     return _call(APPEND, item.stream, *arguments)
 

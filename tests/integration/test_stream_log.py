@@ -156,3 +156,46 @@ async def test_fill_only_at_the_position_it_was_read_at(log: StreamLog, redis: R
     assert await log.fill(STREAM, await log.position(STREAM), [message(1, 2)])
     assert not await log.fill(STREAM, await log.position(STREAM), [message(1, 2)])
     assert [item["rev"] for item in await cached(redis)] == [2]
+
+
+def reacted(offset: int, number: int, rev: int = 2) -> Entry:
+    return Entry(
+        offset,
+        "reaction_added",
+        b'{"emoji":"x"}',
+        change="replace",
+        message_id=f"m{number}",
+        rev=rev,
+        message=message(number, rev),
+        needs=number,
+    )
+
+
+REACTIONS = Source("reactions", 0, "cccccccc")
+
+
+async def test_append_stops_at_what_needs_a_number_not_reached(
+    log: StreamLog, redis: RedisClient
+) -> None:
+    await log.append(SOURCE, [Append(STREAM, [created(0, 1)], 0)])
+    batch = [Append(STREAM, [reacted(0, 1), reacted(1, 2), reacted(2, 1, 3)], None)]
+    assert await log.append(REACTIONS, batch) == {STREAM: 1}
+    assert (await log.position(STREAM)).seq == 2
+    assert [item["rev"] for item in await cached(redis)] == [2]
+    await log.append(SOURCE, [Append(STREAM, [created(1, 2)], 1)])
+    # The same again: what was done is skipped, what was refused is not.
+    assert await log.append(REACTIONS, batch) == {}
+    assert (await log.position(STREAM)).seq == 5
+    assert [(item["number"], item["rev"]) for item in await cached(redis)] == [(2, 2), (1, 3)]
+    assert await log.append(REACTIONS, batch) == {}
+    assert (await log.position(STREAM)).seq == 5
+
+
+async def test_append_that_begins_an_epoch_needs_no_more_than_its_floor(redis: RedisClient) -> None:
+    async def highest(_: StreamKey) -> int:
+        return 7
+
+    log = StreamLog(redis, highest)
+    assert await log.append(REACTIONS, [Append(STREAM, [reacted(0, 8)], None)]) == {STREAM: 0}
+    assert await log.append(REACTIONS, [Append(STREAM, [reacted(1, 7)], None)]) == {}
+    await log.close()
