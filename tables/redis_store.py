@@ -174,8 +174,7 @@ class RedisStore(SerializedStore[Any, Any]):
                 partition.merge(record.offset, record.key, record.value)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Flush what the replay brought, and write the projections of what is held now."""
-        await self.flush_within(LAST_FLUSH_SECONDS)
+        """Have the projections of what is held now written; what was replayed is being flushed."""
         self._unprojected |= {number for number, _ in self._holdings}
 
     @Service.task

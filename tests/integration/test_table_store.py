@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,14 @@ class Worker:
             web_enabled=False,
             datadir=str(folder),
         )
-        self.table: Any = self.app.Table("counts", default=int, key_type=str, value_type=int)
+        self.projected: dict[bytes, bytes] = {}
+        self.table: Any = self.app.Table(
+            "counts",
+            default=int,
+            key_type=str,
+            value_type=int,
+            options={"projection": self.project},
+        )
         source = self.app.topic(group, key_type=str, value_type=bytes, value_serializer="raw")
         self.seen = 0
         table: Any = self.table
@@ -67,6 +74,9 @@ class Worker:
         self.app.finalize()
         await self.app.start()
         await wait_until(lambda: self.app.tables.actives_ready)
+
+    async def project(self, redis: RedisClient, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        self.projected.update(entries)
 
     def counts(self) -> dict[str, int]:
         return dict(self.table.items())
@@ -155,10 +165,12 @@ async def test_worker_when_restarted_loads_from_redis_and_counts_on(bench: Bench
     async with bench.worker():
         await bench.send("a", "b", "a", "b", "c", "d")
         await wait_until(bench.is_stored)
+    rewrites = rewritten()
     async with bench.worker() as worker:
         assert worker.counts() == {"a": 2, "b": 2, "c": 1, "d": 1}
         await bench.send("a", "b")
         await wait_until(bench.is_stored)
+    assert rewritten() == rewrites
 
 
 async def test_worker_when_redis_has_nothing_replays_the_changelog_and_fills_it(
@@ -171,6 +183,24 @@ async def test_worker_when_redis_has_nothing_replays_the_changelog_and_fills_it(
     async with bench.worker() as worker:
         assert worker.counts() == {"a": 2, "b": 1, "c": 1}
         await wait_until(bench.is_stored)
+
+
+async def test_worker_when_redis_is_frozen_at_its_start_replays_and_fills_it_later(
+    bench: Bench, redis_server: Redis
+) -> None:
+    async with bench.worker():
+        await bench.send("a", "b", "a", "c")
+        await wait_until(bench.is_stored)
+    redis_server.freeze()
+    try:
+        async with bench.worker() as worker:
+            assert worker.counts() == {"a": 2, "b": 1, "c": 1}
+            await bench.send("a", "b")
+            await wait_until(lambda: worker.seen == 2)
+            redis_server.thaw()
+            await wait_until(bench.is_stored)
+    finally:
+        redis_server.thaw()
 
 
 async def test_quiet_worker_when_redis_is_flushed_rewrites_its_partitions(
@@ -230,7 +260,21 @@ async def test_worker_when_snapshot_is_beyond_the_changelog_replays(bench: Bench
         await wait_until(bench.is_stored)
 
 
-async def test_change_that_cannot_be_sent_ends_the_worker_and_is_not_settled(
+async def test_partition_is_projected_whole_after_a_takeover_and_after_a_rewrite(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holdings, "LOOK_SECONDS", 1)
+    async with bench.worker():
+        await bench.send("a", "b", "a")
+        await wait_until(bench.is_stored)
+    async with bench.worker() as worker:
+        await wait_until(lambda: worker.projected == {b'"a"': b"2", b'"b"': b"1"})
+        worker.projected.clear()
+        await bench.client.flushall()
+        await wait_until(lambda: worker.projected == {b'"a"': b"2", b'"b"': b"1"})
+
+
+async def test_change_that_cannot_be_sent_crashes_the_worker_and_is_not_settled(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bench.worker() as worker:
@@ -241,8 +285,15 @@ async def test_change_that_cannot_be_sent_ends_the_worker_and_is_not_settled(
             sent.set_exception(KafkaTimeoutError())
             return sent
 
+        crashes: list[BaseException] = []
+
+        async def crash(reason: BaseException) -> None:
+            crashes.append(reason)  # A real one would end this process's other tests too.
+
+        monkeypatch.setattr(worker.table, "crash", crash)
         monkeypatch.setattr(changelog, "send_soon", fail)
         await bench.send("a")
-        await wait_until(lambda: worker.app.crashed)
+        await wait_until(lambda: bool(crashes))
+        assert isinstance(crashes[0], KafkaTimeoutError)
         assert worker.seen == 0
         assert await bench.stored() == {}

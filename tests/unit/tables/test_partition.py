@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -91,6 +92,9 @@ class PartitionMachine(RuleBasedStateMachine):
 
 
 TestPartition = PartitionMachine.TestCase
+TestPartition.settings = settings(
+    deadline=None, suppress_health_check=list(HealthCheck), max_examples=50
+)
 
 
 def position(offset: int) -> bytes:
@@ -132,3 +136,13 @@ def test_unacknowledged_write_is_in_no_changes() -> None:
     partition.set(b"k", b"1")
     assert not partition.is_dirty
     assert partition.take_image().entries == {}
+
+
+def test_put_back_when_a_key_has_changed_meanwhile_keeps_the_newer_value() -> None:
+    partition = Partition()
+    partition.merge(0, b"k", b"1")
+    partition.merge(1, b"l", b"1")
+    taken = partition.take_changes()
+    partition.merge(2, b"k", b"2")
+    partition.put_back(taken.entries)
+    assert partition.take_changes().entries == {b"k": b"2", b"l": b"1"}
