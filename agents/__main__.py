@@ -4,6 +4,7 @@ The composition root of a worker: what is opened, in which order, and how it end
 """
 
 import argparse
+import asyncio
 import socket
 import sys
 from collections.abc import Callable
@@ -12,14 +13,18 @@ from typing import Final
 import uvloop
 
 from agents import activity, messages, notifications, reactions
+from agents.burial import Burial
 from agents.deps import Deps
 from app import settings as settings_module
 from app.archive.marks import Marks
 from app.archive.messages import Messages
+from app.archive.pending import PendingMessages
 from app.archive.topics import TopicRegistry
 from app.clients import open_mongodb, open_redis, wait_for
 from app.errors import HubbubError
 from app.keys import StreamKey
+from app.offsets import Offsets
+from app.reconciler import Reconciler
 from app.settings import Settings
 from app.stream_log.log import StreamLog
 from app.streaming import worker
@@ -51,15 +56,28 @@ async def run(name: str, settings: Settings) -> int:
         return await archive.highest_number(stream.id) if stream.kind == "channel" else 0
 
     log = StreamLog(redis, highest_number)
+    pending = PendingMessages(database)
     app = Application(
-        topic, settings, partitions=partitions, incarnation=incarnation, table=RedisTable
+        topic,
+        settings,
+        partitions=partitions,
+        incarnation=incarnation,
+        table=RedisTable,
+        bury=Burial(pending, topic, partitions).bury,
     )
     register(app, Deps(Marks(database), log, settings.instance or f"{name}@{socket.gethostname()}"))
+    offsets = Offsets(settings)
+    beside = [Reconciler(app, pending, offsets).run()] if topic is MESSAGES else []
+    tasks = [asyncio.create_task(each) for each in beside]
     try:
         return await worker.run(
             app, settings, {"redis": redis.ping, "mongodb": lambda: database.command("ping")}
         )
     finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await offsets.close()
         await log.close()
         await redis.aclose()
         database.client.close()

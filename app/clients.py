@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
@@ -76,6 +76,16 @@ def create_producer(settings: Settings) -> AIOKafkaProducer:
         max_request_size=1_048_576,
         request_timeout_ms=30_000,
         retry_backoff_ms=100,
+    )
+
+
+def create_reader(settings: Settings) -> AIOKafkaConsumer:
+    """Return a consumer without a group, not yet started: it looks and leaves no trace."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=list(settings.kafka_brokers),
+        client_id=settings.kafka_client_id,
+        request_timeout_ms=10_000,
+        auto_offset_reset="earliest",
     )
 
 

@@ -5,6 +5,7 @@ HubbubError
 ├── Unavailable            a dependency cannot be reached; carries its name
 ├── PartitionLost          this process holds a table's partition no longer
 ├── ProvisionError         topics or indexes are not as the settings want them
+├── CommandError           an operator's command cannot be carried out as it was given
 └── RequestError           a client's request cannot be served; carries a code of the protocol
 """
 
@@ -22,6 +23,10 @@ class SettingsError(HubbubError):
 
 class ProvisionError(HubbubError):
     """Topics or indexes are not as they must be, and must not be changed silently."""
+
+
+class CommandError(HubbubError):
+    """A command cannot be carried out as it was given; the message is one line."""
 
 
 class PartitionLost(HubbubError):  # noqa: N818 - said of a partition

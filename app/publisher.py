@@ -5,14 +5,14 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
-import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
-from app.archive.documents import Document, format_time, render
+from app.archive.documents import Document
 from app.archive.messages import Messages
 from app.clients import Outage
+from app.outgoing import encode_change, kind_of
 from app.topics import MESSAGES, Topic
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Publisher:
             self._start(self._publish_when_numbered(document["_id"], traceparent))
             return False
         return await self.publish(
-            MESSAGES, document["channelId"], _encode(kind, document), traceparent
+            MESSAGES, document["channelId"], encode_change(kind, document), traceparent
         )
 
     async def publish(self, topic: Topic, key: str, value: bytes, traceparent: str) -> bool:
@@ -73,7 +73,8 @@ class Publisher:
         if not done:
             self._failures += 1
             return False
-        return task.result()
+        # Cancelled by a drain: accepted all the same, and pending.
+        return not task.cancelled() and task.result()
 
     async def drain(self, timeout_seconds: float) -> None:
         """Wait for what is under way; the rest stays pending in MongoDB."""
@@ -130,21 +131,7 @@ class Publisher:
             if document is None or "pendingSince" not in document:
                 return True
             if document.get("number") is not None:
-                deleted = document.get("deletedAt") is not None
-                value = _encode("message_deleted" if deleted else "message_updated", document)
+                value = encode_change(kind_of(document), document)
                 return await self._send(MESSAGES, document["channelId"], value, traceparent)
         _unpublished.labels(MESSAGES.name).inc()
         return False
-
-
-def _encode(kind: str, document: Document) -> bytes:
-    return orjson.dumps(
-        {
-            "eventId": f"{document['_id']}:{document['rev']}",
-            "type": kind,
-            "occurredAt": format_time(document["changedAt"]),
-            "channelId": document["channelId"],
-            "rev": document["rev"],
-            "message": orjson.Fragment(render(document)),
-        }
-    )

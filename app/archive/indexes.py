@@ -20,4 +20,18 @@ async def ensure_indexes(database: Database) -> None:
         partialFilterExpression={"idempotencyKey": {"$exists": True}},
     )
     await messages.create_index([("channelId", 1), ("changedAt", 1)], name="channel_changed")
-    await messages.create_index([("pendingSince", 1)], name="pending", sparse=True)
+    # The channel is in it so that the reconciler finds its own channels without their documents.
+    await messages.create_index(
+        [("pendingSince", 1), ("channelId", 1)],
+        name="pending_channel",
+        partialFilterExpression={"pendingSince": {"$exists": True}},
+    )
+    await database["channels"].create_index(
+        "pair", name="pair", unique=True, partialFilterExpression={"pair": {"$exists": True}}
+    )
+    await database["channels"].create_index("serverId", name="server", sparse=True)
+    members = database["members"]
+    await members.create_index(
+        [("channelId", 1), ("userId", 1)], name="channel_user", unique=True
+    )
+    await members.create_index([("userId", 1), ("channelId", 1)], name="user_channel")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError
-from faust.transport.consumer import ensure_TPset
+from faust.transport.consumer import ensure_TP, ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
@@ -162,7 +162,9 @@ class Consumer(driver.Consumer):
         """The messages of one fetch, partitions in turn: none waits for another's backlog."""
         paused = self._paused_partitions
         rows = []
-        for tp, records in fetched.records.items():
+        for place, records in fetched.records.items():
+            # aiokafka's own class: equal to Faust's, which asserts its own once a lane was full.
+            tp = ensure_TP(place)
             read = self._read_offset[tp]
             new = [r for r in records if r.offset >= read] if read is not None else list(records)
             if new and tp not in paused:

@@ -1,0 +1,52 @@
+"""What MongoDB holds of one channel, as an audit reads it."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime
+
+from pymongo import ASCENDING, DESCENDING
+
+from app.archive.documents import Document
+from app.clients import Database
+
+_IDS_PER_QUERY = 1000
+
+
+class ChannelArchive:
+    """The documents of one channel; every query is served by an index."""
+
+    def __init__(self, database: Database, channel_id: str) -> None:
+        self._messages = database["messages"]
+        self._channel_id = channel_id
+
+    async def numbers(self) -> AsyncIterator[int]:
+        """Yield every number that is given, ascending."""
+        query = {"channelId": self._channel_id, "number": {"$gt": 0}}
+        found = self._messages.find(query, {"_id": 0, "number": 1}).sort("number", ASCENDING)
+        async for document in found:
+            yield document["number"]
+
+    async def newest(self, count: int, up_to: int) -> Sequence[Document]:
+        """Return the newest undeleted messages with a number up to `up_to`, newest first."""
+        query = {
+            "channelId": self._channel_id,
+            "number": {"$gt": 0, "$lte": up_to},
+            "deletedAt": None,
+        }
+        return await self._messages.find(query).sort("number", DESCENDING).to_list(count)
+
+    async def changed_since(self, since: datetime) -> Sequence[Document]:
+        """Return the messages that were changed since a time, with what tells their state."""
+        query = {"channelId": self._channel_id, "changedAt": {"$gte": since}}
+        fields = ("number", "rev", "createdAt", "pendingSince", "deadLettered")
+        found = self._messages.find(query, dict.fromkeys(fields, 1)).hint("channel_changed")
+        return await found.to_list(None)
+
+    async def numbers_of(self, message_ids: Collection[str]) -> dict[str, int | None]:
+        """Return the number of each of these messages that has a document in this channel."""
+        ids, known = list(message_ids), {}
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            query = {"_id": {"$in": ids[start : start + _IDS_PER_QUERY]}}
+            async for row in self._messages.find(query, {"channelId": 1, "number": 1}):
+                if row["channelId"] == self._channel_id:
+                    known[row["_id"]] = row.get("number")
+        return known

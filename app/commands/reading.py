@@ -1,0 +1,42 @@
+"""Reads partitions from one place to their present end."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+_WAIT_MS = 500
+
+
+async def read_all(
+    reader: AIOKafkaConsumer,
+    places: Sequence[TopicPartition],
+    *,
+    start: int | None = None,
+    since_ms: int | None = None,
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield what is there now, each partition in order.
+
+    Begins at offset `start`, or at the first record from `since_ms` (Unix milliseconds) on, or
+    with the first there is.
+    """
+    ends = await reader.end_offsets(places)
+    begins = await reader.beginning_offsets(places)
+    reader.assign(places)
+    if since_ms is not None:
+        found = await reader.offsets_for_times(dict.fromkeys(places, since_ms))
+        # None: no record is so late.
+        begins = {p: f.offset if (f := found[p]) is not None else ends[p] for p in places}
+    elif start is not None:
+        begins = {place: max(start, begins[place]) for place in places}
+    waiting = {place for place in places if begins[place] < ends[place]}
+    for place in places:
+        reader.seek(place, begins[place])
+    while waiting:
+        fetched = await reader.getmany(*waiting, timeout_ms=_WAIT_MS)
+        for place, records in fetched.items():
+            for record in records:
+                if record.offset < ends[place]:
+                    yield record
+        for place in list(waiting):
+            if await reader.position(place) >= ends[place]:
+                waiting.discard(place)
