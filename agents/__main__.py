@@ -20,10 +20,11 @@ from app.archive.marks import Marks
 from app.archive.messages import Messages
 from app.archive.pending import PendingMessages
 from app.archive.topics import TopicRegistry
-from app.clients import open_mongodb, open_redis, wait_for
-from app.errors import HubbubError
+from app.clients import create_admin, open_mongodb, open_redis, wait_for
+from app.errors import HubbubError, ProvisionError
 from app.keys import StreamKey
 from app.offsets import Offsets
+from app.provisioning import ensure_known, watch_topic
 from app.reconciler import Reconciler
 from app.settings import Settings
 from app.stream_log.log import StreamLog
@@ -49,7 +50,8 @@ async def run(name: str, settings: Settings) -> int:
     timeout = settings.start_timeout_seconds
     await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
     await wait_for("redis", redis.ping, timeout_seconds=timeout)
-    partitions, incarnation = await TopicRegistry(database).find(topic.name)
+    registry = TopicRegistry(database)
+    partitions, incarnation = await _ensure_known(settings, registry, topic)
     archive = Messages(database)
 
     async def highest_number(stream: StreamKey) -> int:
@@ -65,10 +67,12 @@ async def run(name: str, settings: Settings) -> int:
         table=RedisTable,
         bury=Burial(pending, topic, partitions).bury,
     )
-    register(app, Deps(Marks(database), log, settings.instance or f"{name}@{socket.gethostname()}"))
+    instance = settings.instance or f"{name}@{socket.gethostname()}"
+    register(app, Deps(Marks(database), log, redis, instance))
     offsets = Offsets(settings)
-    beside = [Reconciler(app, pending, offsets).run()] if topic is MESSAGES else []
-    tasks = [asyncio.create_task(each) for each in beside]
+    tasks = [asyncio.create_task(_end_with_topic(app, settings, registry))]
+    if topic is MESSAGES:
+        tasks.append(asyncio.create_task(Reconciler(app, pending, offsets).run()))
     try:
         return await worker.run(
             app, settings, {"redis": redis.ping, "mongodb": lambda: database.command("ping")}
@@ -81,6 +85,24 @@ async def run(name: str, settings: Settings) -> int:
         await log.close()
         await redis.aclose()
         database.client.close()
+
+
+async def _ensure_known(
+    settings: Settings, registry: TopicRegistry, topic: Topic
+) -> tuple[int, str]:
+    admin = create_admin(settings)
+    try:
+        await wait_for("kafka", admin.start, timeout_seconds=settings.start_timeout_seconds)
+        return await ensure_known(admin, registry, topic)
+    finally:
+        await admin.close()
+
+
+async def _end_with_topic(app: Application, settings: Settings, registry: TopicRegistry) -> None:
+    try:
+        await watch_topic(settings, registry, app.source)
+    except ProvisionError as error:
+        await app.crash(error)
 
 
 def main() -> int:

@@ -6,18 +6,25 @@ Kafka gives every topic an id of its own; it is noted with the topic's incarnati
 does not start on a topic of another id.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from app.archive.topics import NotedTopic, TopicRegistry
+from app.clients import Outage, create_admin
 from app.errors import ProvisionError
 from app.settings import Settings
 from app.topic_metadata import FoundTopic, find_topics
 from app.topics import TOPICS, Topic
+
+MIGRATION: Final = "a topic is never repartitioned; see Migration in docs/events.md"
+WATCH_SECONDS: Final = 5.0
+_LOOKS: Final = 20
+_LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,9 @@ class TopicState:
         if noted is None:
             said.append("was never noted; run: python -m app release")
         elif is_made_anew(found, noted):
-            said.append(f"was made anew; run: python -m app topics adopt {wanted.name}")
+            said.append(_made_anew(wanted.name))
         elif found.partitions != noted.partitions:
-            said.append(_repartitioned(wanted.name, found.partitions, noted.partitions))
+            said.append(_repartitioned(found.partitions, noted.partitions))
         if found.partitions != wanted.partitions:
             said.append(
                 f"has {found.partitions} partitions, the settings want {wanted.partitions}: "
@@ -64,9 +71,6 @@ class TopicState:
             if found.configs.get(name) != value
         ]
         return said
-
-
-MIGRATION = "a topic is never repartitioned; see Migration in docs/events.md"
 
 
 def wanted_topics(settings: Settings) -> list[WantedTopic]:
@@ -155,28 +159,66 @@ async def _create(admin: AIOKafkaAdminClient, wanted: list[WantedTopic]) -> None
             raise ProvisionError(f"topic {name} could not be made: {error.__name__}")
 
 
-async def ensure_known(admin: AIOKafkaAdminClient, registry: TopicRegistry, topic: Topic) -> None:
-    """Return if the topic of a worker, and its changelogs, are those that were noted.
+async def ensure_known(
+    admin: AIOKafkaAdminClient, registry: TopicRegistry, topic: Topic
+) -> tuple[int, str]:
+    """Return a worker's topic's partitions and incarnation, if it and its changelogs are as noted.
 
     Raises:
-        ProvisionError: one is missing, was made anew, was repartitioned, or is shorter than the
-            group has read.
+        ProvisionError: one is missing, was made anew, or was repartitioned.
     """
     names = [topic.name, topic.dead_letters, *topic.changelogs]
-    found, noted = await find_topics(admin, names), await registry.find_all()
+    noted = await registry.find_all()
+    found = await _find_all(admin, names)
     for name in names:
         here, known = found.get(name), noted.get(name)
         if here is None or known is None:
             raise ProvisionError(f"topic {name} is not provisioned; run: python -m app release")
         if is_made_anew(here, known):
-            raise ProvisionError(
-                f"topic {name} was made anew; run: python -m app topics adopt {name}"
-            )
+            raise ProvisionError(f"topic {name} {_made_anew(name)}")
         if here.partitions != known.partitions:
-            raise ProvisionError(
-                f"topic {name} {_repartitioned(name, here.partitions, known.partitions)}"
-            )
+            said = _repartitioned(here.partitions, known.partitions)
+            raise ProvisionError(f"topic {name} {said}")
+    return noted[topic.name].partitions, noted[topic.name].incarnation
 
 
-def _repartitioned(name: str, now: int, before: int) -> str:
+async def _find_all(admin: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, FoundTopic]:
+    """Find topics; a broker that has just started knows of none for a moment."""
+    for _ in range(_LOOKS):
+        found = await find_topics(admin, names)
+        if len(found) == len(names):
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+    return found
+
+
+async def watch_topic(settings: Settings, registry: TopicRegistry, topic: Topic) -> None:
+    """Return only by an exception: the topic of a running worker was made anew.
+
+    A topic that is missing, and a server that does not answer, are waited for.
+
+    Raises:
+        ProvisionError: the topic, or one of its changelogs, is another one now.
+    """
+    names = [topic.name, *topic.changelogs]
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        admin = create_admin(settings)
+        try:
+            await admin.start()
+            found, noted = await find_topics(admin, names), await registry.find_all()
+        except Outage:
+            continue
+        finally:
+            await admin.close()
+        for name, here in found.items():
+            if name in noted and is_made_anew(here, noted[name]):
+                raise ProvisionError(f"topic {name} {_made_anew(name)}")
+
+
+def _made_anew(name: str) -> str:
+    return f"was made anew; run: python -m app topics adopt {name}"
+
+
+def _repartitioned(now: int, before: int) -> str:
     return f"has {now} partitions, was made with {before}: {MIGRATION}"

@@ -16,7 +16,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.errors import HubbubError
+from app.errors import ProvisionError
 from app.streaming.coordinator import go_on_after_errors, renew_lease_with
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class TopicMadeAnew(HubbubError):  # noqa: N818 - it is what happened
+class TopicMadeAnew(ProvisionError):  # noqa: N818 - it is what happened
     """The group has committed more than a partition has: nothing would be read for a long time."""
 
     def __init__(self, tp: TP, committed: int, end: int) -> None:
         super().__init__(
             f"{tp.topic}:{tp.partition} ends at {end}, and {committed} is committed: "
-            "the topic was made anew; run `topics adopt`"
+            f"it was made anew; run: python -m app topics adopt {tp.topic}"
         )
 
 
@@ -112,7 +112,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             partitions,  # type: ignore[arg-type] # only read
             timeout=timeout_seconds,
         )
-        return Fetched(records, self.seeks)
+        # aiokafka's own type of partition is equal to Faust's, and refused by its assertions.
+        return Fetched({TP(*tp): found for tp, found in records.items()}, self.seeks)
 
     async def seek_to_start(self, partitions: set[TP]) -> dict[TP, Place]:
         """Seek to where the group has come to, or else to the first record there is.

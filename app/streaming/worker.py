@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from app.clients import create_admin, wait_for
-from app.errors import HubbubError, Unavailable
+from app.errors import HubbubError, ProvisionError, Unavailable
 from app.settings import Settings
 from app.streaming.application import Application
 from app.streaming.transport import Consumer
@@ -34,6 +34,7 @@ async def run(app: Application, settings: Settings, probes: dict[str, Probe]) ->
 
     Raises:
         Unavailable: Kafka does not answer within the time that a start has.
+        ProvisionError: a topic is not the one that this worker has begun with.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -45,7 +46,7 @@ async def run(app: Application, settings: Settings, probes: dict[str, Probe]) ->
     told = asyncio.create_task(stopping.wait())
     starting = asyncio.create_task(_start(app, settings, kafka))
     failing = asyncio.create_task(_watch(app, kafka))
-    status = 0
+    status, reason = 0, None
     try:
         await _first_to_end(told, starting, failing)
         if not told.done():
@@ -55,6 +56,8 @@ async def run(app: Application, settings: Settings, probes: dict[str, Probe]) ->
                 raise reason
             log.error("worker_failed", extra={"error": repr(reason)})
         await _stop(app, status)
+        if isinstance(reason, ProvisionError):
+            raise reason  # Another start would end like this one.
     finally:
         for task in (told, starting, failing):
             task.cancel()

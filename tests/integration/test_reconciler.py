@@ -147,10 +147,12 @@ async def test_heap_of_another_workers_partition_starves_nobody(
     async with running_worker(at, reconciles=False) as app:
         mine = {tp for tp in app.consumer.assignment() if tp.partition == 1}
         monkeypatch.setattr(app.consumer, "assignment", lambda: mine)
+        offsets = Offsets(at.settings)
         reconciler = Reconciler(
-            app, PendingMessages(at.database), Offsets(at.settings), after_seconds=0, per_second=10
+            app, PendingMessages(at.database), offsets, after_seconds=0, per_second=10
         )
         assert await reconciler.reconcile() == 1
+        await offsets.close()
     assert [record.key for record in await at.records()] == [own.encode()]
 
 
