@@ -1,6 +1,7 @@
 """The life of a worker process: start, serve its health, run until told or failed, stop in time."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ async def run(app: Application, settings: Settings, probes: dict[str, Probe]) ->
         Unavailable: Kafka does not answer within the time that a start has.
         ProvisionError: a topic is not the one that this worker has begun with.
     """
+    _calm_garbage_collector()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,6 +67,15 @@ async def run(app: Application, settings: Settings, probes: dict[str, Probe]) ->
         await runner.cleanup()
         await kafka.close()
     return status
+
+
+def _calm_garbage_collector() -> None:
+    """Look for cycles seldom: decoded records are many and have none.
+
+    By default a third of a backlog's time went into walking over them.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _start(app: Application, settings: Settings, kafka: "_KafkaProbe") -> None:
