@@ -24,6 +24,17 @@ META_TTL_SECONDS: Final = 7 * 24 * 3600
 
 GATEWAY_LEASE_SECONDS: Final = 30
 
+ACTIVE_SECONDS: Final = 300
+"""Who is in a channel's list and is not renewed for so long is not there: no worker runs."""
+
+ACTIVE_RENEWED_SECONDS: Final = 60
+"""The lists of a partition are written anew so often."""
+
+COUNT_TTL_SECONDS: Final = 600
+"""Only clears away: a gateway's counts are believed while its lease lives, however old they are."""
+
+TYPING_SECONDS: Final = 5
+
 
 @dataclass(frozen=True, slots=True)
 class StreamKey:
@@ -68,9 +79,52 @@ def gateway_lease(gateway_id: str) -> str:
     return f"gateway:{gateway_id}"
 
 
+def active_users(channel_id: str) -> str:
+    """ZSET · 300 s · userId by the ms up to which it counts · activity agent · gateways."""
+    return f"active:{channel_id}"
+
+
+def active_names(channel_id: str) -> str:
+    """HASH · as `active:` · userId -> name · activity agent · gateways."""
+    return f"active-names:{channel_id}"
+
+
+def active_renewed(partition: int) -> str:
+    """STRING · 60 s · this partition's `active:` lists are whole · activity worker · the same."""
+    return f"active-renewed:{partition}"
+
+
+def connection_counts(channel_id: str) -> str:
+    """HASH · 600 s · gatewayId -> connections in a channel there · gateway · gateways."""
+    return f"connections:{channel_id}"
+
+
+def online(user_id: str) -> str:
+    """HASH · 600 s · gatewayId -> a user's connections there · gateway · gateways."""
+    return f"online:{user_id}"
+
+
+def typing(channel_id: str, user_id: str) -> str:
+    """STRING · 5 s · a user's typing has just been told · gateway · gateways."""
+    # Ids with colons can share a key: then one of two typists is not shown for 5 s.
+    return f"typing:{channel_id}:{user_id}"
+
+
 def newest_number(channel_id: str) -> str:
     """STRING · no TTL · the newest message's number, and a position · messages agent · gateways."""
     return f"number:{channel_id}"
+
+
+def read_states(user_id: str) -> str:
+    """HASH · no TTL · channelId -> `[read,[mentions]]` or `left`, and a position · messages agent ·
+    gateways."""
+    return f"read:{user_id}"
+
+
+def notification_count(user_id: str) -> str:
+    """STRING · no TTL · a user's unread notifications, and a position · notifications agent ·
+    gateways."""
+    return f"notifications:{user_id}"
 
 
 @dataclass(frozen=True, slots=True)

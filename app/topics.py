@@ -27,10 +27,12 @@ class Topic:
         return tuple(f"{self.group}-{table}-changelog" for table in self.tables)
 
 
-MESSAGES: Final = Topic("messages", "channel_id", "messages-group", ("channel_state",))
-USER_ACTIVITY: Final = Topic("user-activity", "channel_id", "activity-group")
+MESSAGES: Final = Topic("messages", "channel_id", "messages-group", ("channel_state", "read_state"))
+USER_ACTIVITY: Final = Topic("user-activity", "channel_id", "activity-group", ("active_users",))
 REACTIONS: Final = Topic("reactions", "channel_id", "reactions-group")
-NOTIFICATIONS: Final = Topic("notifications", "user_id", "notifications-group")
+NOTIFICATIONS: Final = Topic(
+    "notifications", "user_id", "notifications-group", ("notification_state",)
+)
 
 TOPICS: Final = (MESSAGES, USER_ACTIVITY, REACTIONS, NOTIFICATIONS)
 

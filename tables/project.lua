@@ -1,16 +1,19 @@
--- Each value is '<content> <incarnation>:<partition>:<offset>': it is written unless the one that is
--- there has a later offset of the same incarnation and partition.
+-- A projection is '<content> <incarnation>:<partition>:<offset>', a string or a hash's field: it is
+-- written unless the one that is there has a later offset of the same incarnation and partition.
 --
--- KEYS  the projection's keys
--- ARGV  for each key: content, '<incarnation>:<partition>:', offset
+-- KEYS  the projections' keys
+-- ARGV  1 the server, which does not matter here; then for each key: its field or '', content,
+--       '<incarnation>:<partition>:', offset
 
-local held = redis.call('MGET', unpack(KEYS))
 for i, key in ipairs(KEYS) do
-  local content, source, offset = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
-  local there = held[i] and string.match(held[i], ' (%S+)$') or ''
+  local field, content, source, offset = unpack(ARGV, 4 * i - 2, 4 * i + 1)
+  local held
+  if field == '' then held = redis.call('GET', key) else held = redis.call('HGET', key, field) end
+  local there = held and string.match(held, ' (%S+)$') or ''
   local is_comparable = string.sub(there, 1, #source) == source
   local found = is_comparable and tonumber(string.sub(there, #source + 1))
   if not found or found <= tonumber(offset) then
-    redis.call('SET', key, content .. ' ' .. source .. offset)
+    local value = content .. ' ' .. source .. offset
+    if field == '' then redis.call('SET', key, value) else redis.call('HSET', key, field, value) end
   end
 end

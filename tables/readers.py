@@ -1,10 +1,33 @@
 """How gateways read the projections of the tables. Knows nothing of Faust."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
 
+import orjson
 from redis.asyncio import Redis
 
-from app.keys import newest_number
+from app.keys import newest_number, notification_count, read_states
+
+_KEYS_A_TRIP: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadChannel:
+    """How far a member has `read` a channel, whose newest message is `number`.
+
+    `mentions` counts the unread messages that name the member, up to 100.
+    """
+
+    channel_id: str
+    read: int
+    mentions: int
+    number: int
+
+    @property
+    def unread(self) -> int:
+        """Messages that the member has not read."""
+        return max(0, self.number - self.read)
 
 
 async def read_numbers(redis: Redis, channel_ids: Sequence[str]) -> list[int | None]:
@@ -13,3 +36,47 @@ async def read_numbers(redis: Redis, channel_ids: Sequence[str]) -> list[int | N
         return []
     found = await redis.mget([newest_number(channel_id) for channel_id in channel_ids])
     return [None if value is None else int(value.split(None, 1)[0]) for value in found]
+
+
+async def read_notification_count(redis: Redis, user_id: str) -> int:
+    """Return how many notifications a user has not read."""
+    value = await redis.get(notification_count(user_id))
+    return 0 if value is None else int(value.split(None, 1)[0])
+
+
+async def read_channels(redis: Redis, user_id: str) -> list[ReadChannel]:
+    """Return how far a user has read the channels that they are a member of, by channel id."""
+    # redis-py's types allow for text, which this client does not decode.
+    found = cast("dict[bytes, bytes]", await redis.hgetall(read_states(user_id)))
+    states = {
+        channel_id.decode(): state
+        for channel_id, value in found.items()
+        if (state := _parse(value)) is not None
+    }
+    channel_ids = sorted(states)
+    numbers: list[int | None] = []
+    for start in range(0, len(channel_ids), _KEYS_A_TRIP):
+        numbers += await read_numbers(redis, channel_ids[start : start + _KEYS_A_TRIP])
+    channels = []
+    for channel_id, number in zip(channel_ids, numbers, strict=True):
+        read, mentions = states[channel_id]
+        channels.append(ReadChannel(channel_id, read, mentions, max(number or 0, read)))
+    return channels
+
+
+async def read_receipts(redis: Redis, channel_id: str, user_ids: Sequence[str]) -> list[int | None]:
+    """Return how far each user has read a channel, in one round trip; None: no member."""
+    pipeline = redis.pipeline(transaction=False)
+    for user_id in user_ids:
+        pipeline.hget(read_states(user_id), channel_id)
+    states = [_parse(value) for value in await pipeline.execute()]
+    return [None if state is None else state[0] for state in states]
+
+
+def _parse(value: bytes | None) -> tuple[int, int] | None:
+    """The number read and the count of mentions; None: no member."""
+    content = b"" if value is None else value.split(b" ", 1)[0]
+    if not content.startswith(b"["):
+        return None
+    read, mentions = orjson.loads(content)
+    return read, len(mentions)

@@ -26,12 +26,27 @@ async def ensure_indexes(database: Database) -> None:
         name="pending_channel",
         partialFilterExpression={"pendingSince": {"$exists": True}},
     )
+    reactions = database["reactions"]
+    await reactions.create_index(
+        [("messageId", 1), ("emoji", 1), ("userId", 1)], name="message_emoji_user", unique=True
+    )
+    await reactions.create_index(
+        [("messageId", 1), ("emoji", 1), ("rev", 1)], name="message_emoji_rev"
+    )
+    notifications = database["notifications"]
+    await notifications.create_index(
+        [("userId", 1), ("createdAt", -1), ("_id", -1)], name="user_created"
+    )
+    # Small, however many were ever sent: only what is unread is in it.
+    await notifications.create_index(
+        [("userId", 1), ("readAt", 1)],
+        name="user_unread",
+        partialFilterExpression={"readAt": None},
+    )
     await database["channels"].create_index(
         "pair", name="pair", unique=True, partialFilterExpression={"pair": {"$exists": True}}
     )
     await database["channels"].create_index("serverId", name="server", sparse=True)
     members = database["members"]
-    await members.create_index(
-        [("channelId", 1), ("userId", 1)], name="channel_user", unique=True
-    )
+    await members.create_index([("channelId", 1), ("userId", 1)], name="channel_user", unique=True)
     await members.create_index([("userId", 1), ("channelId", 1)], name="user_channel")

@@ -77,8 +77,13 @@ class StreamLog:
         """Close the connection."""
         await self._scripts.close()
 
-    async def append(self, source: Source, appends: Iterable[Append]) -> dict[StreamKey, int]:
+    async def append(
+        self, source: Source, appends: Iterable[Append], ahead: Sequence[Call] = ()
+    ) -> dict[StreamKey, int]:
         """Append, stream by stream in one round trip; publish, cache and guard in the same step.
+
+        The calls `ahead` are run before all that in the same trip: what they write is there when
+        clients see the events.
 
         Returns where it stopped: for each stream with an entry that `needs` more than the stream
         has reached, the offset of the first such; neither it nor any later entry was appended.
@@ -87,9 +92,10 @@ class StreamLog:
         of the streams were written: repeat all of them before anything later.
         """
         waiting = list(appends)
-        answers = await self._scripts.run([_append_call(source, item) for item in waiting])
+        calls = [_append_call(source, item) for item in waiting]
+        answers = await self._scripts.run([*ahead, *calls])
         refused: dict[StreamKey, int] = {}
-        for item, first in zip(waiting, answers, strict=True):
+        for item, first in zip(waiting, answers[len(ahead) :], strict=True):
             answer = first
             if _needs_number(answer):
                 floor = await self._floor(item.stream)

@@ -23,10 +23,10 @@ _PRELUDE: Final = (_FOLDER / "stream.lua").read_text()
 
 
 class Script:
-    """A script of this folder, with the prelude `stream.lua` before it."""
+    """A script, and the name that Redis knows it by."""
 
-    def __init__(self, name: str) -> None:
-        self.text = f"{_PRELUDE}\n{(_FOLDER / name).read_text()}"
+    def __init__(self, text: str) -> None:
+        self.text = text
         # EVALSHA names a script by its SHA-1; nothing here is a secret.
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
@@ -189,7 +189,12 @@ def _run_id(info: Any) -> str:
     raise RedisConnectionError("INFO names no run_id")
 
 
-APPEND: Final = Script("append.lua")
-POSITION: Final = Script("position.lua")
-READ: Final = Script("read.lua")
-FILL: Final = Script("fill.lua")
+def _script(name: str) -> Script:
+    """A script of this folder, with the prelude `stream.lua` before it."""
+    return Script(f"{_PRELUDE}\n{(_FOLDER / name).read_text()}")
+
+
+APPEND: Final = _script("append.lua")
+POSITION: Final = _script("position.lua")
+READ: Final = _script("read.lua")
+FILL: Final = _script("fill.lua")

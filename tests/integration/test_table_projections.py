@@ -1,33 +1,57 @@
 """Projections on a real Redis: written behind a table, read by gateways."""
 
+from collections.abc import Sequence
+
+import orjson
 from redis.asyncio import Redis as RedisClient
 
 from tables.positions import Position
-from tables.projections import Newest, project_numbers, write_numbers
-from tables.readers import read_numbers
+from tables.projections import (
+    Projection,
+    number_projection,
+    project_numbers,
+    project_read_states,
+    read_state_projection,
+    write_projections,
+)
+from tables.readers import ReadChannel, read_channels, read_numbers, read_receipts
 
 
-def newest(channel_id: str, number: int, offset: int, incarnation: str = "a") -> Newest:
-    return Newest(channel_id, number, Position(incarnation, 0, offset))
+def newest(channel_id: str, number: int, offset: int, incarnation: str = "a") -> Projection:
+    return number_projection(channel_id, number, Position(incarnation, 0, offset))
+
+
+def state(
+    channel_id: str,
+    user_id: str,
+    read: int,
+    offset: int,
+    mentions: Sequence[int] = (),
+    *,
+    left: bool = False,
+) -> Projection:
+    return read_state_projection(
+        channel_id, user_id, read=read, mentions=mentions, position=["a", 0, offset], left=left
+    )
 
 
 async def test_numbers_are_read_as_written(redis: RedisClient) -> None:
-    await write_numbers(redis, [newest("c:1", 7, 0), newest("c:2", 9, 1)])
+    await write_projections(redis, [newest("c:1", 7, 0), newest("c:2", 9, 1)])
     assert await read_numbers(redis, ["c:2", "unknown", "c:1"]) == [9, None, 7]
     assert await read_numbers(redis, []) == []
 
 
 async def test_number_when_an_older_record_comes_late_stays(redis: RedisClient) -> None:
-    await write_numbers(redis, [newest("c", 7, 10)])
-    await write_numbers(redis, [newest("c", 6, 9)])
+    await write_projections(redis, [newest("c", 7, 10)])
+    await write_projections(redis, [newest("c", 6, 9)])
     assert await read_numbers(redis, ["c"]) == [7]
-    await write_numbers(redis, [newest("c", 8, 100)])
+    await write_projections(redis, [newest("c", 8, 100)])
     assert await read_numbers(redis, ["c"]) == [8]
 
 
 async def test_number_when_topic_was_made_anew_is_replaced(redis: RedisClient) -> None:
-    await write_numbers(redis, [newest("c", 7, 10)])
-    await write_numbers(redis, [newest("c", 8, 0, incarnation="b")])
+    await write_projections(redis, [newest("c", 7, 10)])
+    await write_projections(redis, [newest("c", 8, 0, incarnation="b")])
     assert await read_numbers(redis, ["c"]) == [8]
 
 
@@ -38,3 +62,46 @@ async def test_whole_partition_is_projected_from_its_entries(redis: RedisClient)
     await project_numbers(redis, entries)
     channel_ids = [f"c{n}" for n in range(1, 2500)]
     assert await read_numbers(redis, channel_ids) == list(range(1, 2500))
+
+
+async def test_channels_of_a_user_are_read_with_their_counts(redis: RedisClient) -> None:
+    await write_projections(
+        redis,
+        [newest("c:1", 7, 9), newest("c:2", 9, 1), state("c:1", "u", 4, 9, [5, 7]),
+         state("c:2", "u", 9, 3), state("none", "u", 0, 4), state("c:2", "v", 1, 5)],
+    )  # fmt: skip
+    channels = await read_channels(redis, "u")
+    assert channels == [
+        ReadChannel("c:1", 4, 2, 7), ReadChannel("c:2", 9, 0, 9), ReadChannel("none", 0, 0, 0),
+    ]  # fmt: skip
+    assert [channel.unread for channel in channels] == [3, 0, 0]
+    assert await read_channels(redis, "nobody") == []
+
+
+async def test_read_state_when_an_older_record_comes_late_stays(redis: RedisClient) -> None:
+    await write_projections(redis, [state("c", "u", 7, 10), state("c", "u", 5, 9)])
+    assert await read_receipts(redis, "c", ["u"]) == [7]
+    await write_projections(redis, [state("c", "u", 8, 11)])
+    assert await read_receipts(redis, "c", ["u", "nobody"]) == [8, None]
+
+
+async def test_read_state_of_one_who_left_is_none_and_stays_none(redis: RedisClient) -> None:
+    await write_projections(redis, [state("c", "u", 7, 10, left=True), state("c", "u", 7, 9)])
+    assert await read_channels(redis, "u") == []
+    assert await read_receipts(redis, "c", ["u"]) == [None]
+
+
+async def test_whole_partition_of_read_states_is_projected_from_its_entries(
+    redis: RedisClient,
+) -> None:
+    entries = [
+        (
+            orjson.dumps([f"c{n}", "u:1"]),
+            orjson.dumps({"read": n, "mentions": [], "position": ["a", 0, n], "left": False}),
+        )
+        for n in range(1, 1500)
+    ]
+    await project_read_states(redis, entries)
+    assert {c.channel_id: c.read for c in await read_channels(redis, "u:1")} == {
+        f"c{n}": n for n in range(1, 1500)
+    }

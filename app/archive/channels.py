@@ -1,0 +1,139 @@
+"""The channels: open, private, and direct ones that are found by their pair of members."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from pymongo import UpdateOne
+from pymongo.errors import DuplicateKeyError
+
+from app.archive.documents import Document, format_time
+from app.clients import Database
+from app.errors import RequestError
+
+OPEN: Final = "open"
+PRIVATE: Final = "private"
+DIRECT: Final = "direct"
+
+_KNOWN: Final = 50_000
+"""Channels whose kind a process remembers: a few MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewChannel:
+    """A channel that a client wants; `pair` are the two members of a direct one."""
+
+    id: str
+    kind: str
+    name: str | None
+    server_id: str | None
+    owner_id: str
+    pair: tuple[str, str] | None = None
+
+
+class Channels:
+    """The collection `channels`: _id, kind, name, serverId, ownerId, pair, createdAt.
+
+    A channel's kind never changes, so what a process has seen of it stays true.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._channels = database["channels"]
+        self._kinds: dict[str, str] = {}
+
+    async def create(self, wanted: NewChannel) -> tuple[Document, bool]:
+        """Make a channel, or find the one of this id, or of this pair; return whether it is new.
+
+        Raises:
+            RequestError: `conflict`, the id is that of a channel of another kind.
+        """
+        document: Document = {
+            "_id": wanted.id,
+            "kind": wanted.kind,
+            "name": wanted.name,
+            "serverId": wanted.server_id,
+            "ownerId": wanted.owner_id,
+            "createdAt": datetime.now(UTC),
+        }
+        if wanted.pair is not None:
+            document["pair"] = pair_key(*wanted.pair)
+        try:
+            await self._channels.insert_one(document)
+        except DuplicateKeyError:
+            return await self._find_rival(document), False
+        return document, True
+
+    async def _find_rival(self, document: Document) -> Document:
+        rival = None
+        if "pair" in document:
+            rival = await self._channels.find_one({"pair": document["pair"]})
+        if rival is None:
+            rival = await self._channels.find_one({"_id": document["_id"]})
+        if rival is None or (rival["kind"], rival.get("pair")) != (
+            document["kind"],
+            document.get("pair"),
+        ):
+            raise RequestError("conflict", "this id is that of another kind of channel")
+        return rival
+
+    async def find(self, channel_id: str) -> Document | None:
+        """Return a channel."""
+        return await self._channels.find_one({"_id": channel_id})
+
+    async def kinds(self, channel_ids: Collection[str]) -> dict[str, str]:
+        """Return the kinds of those channels that are there, by id."""
+        unknown = [channel_id for channel_id in channel_ids if channel_id not in self._kinds]
+        if unknown:
+            async for found in self._channels.find({"_id": {"$in": unknown}}, {"kind": 1}):
+                self._remember(found["_id"], found["kind"])
+        return {c: self._kinds[c] for c in channel_ids if c in self._kinds}
+
+    async def ensure(self, channel_ids: Collection[str]) -> dict[str, str]:
+        """Make those channels that are not there, open; return the kinds of all, by id.
+
+        Costs nothing for channels that this process has seen before.
+        """
+        kinds = await self.kinds(channel_ids)
+        missing = [channel_id for channel_id in channel_ids if channel_id not in kinds]
+        if missing:
+            await self._channels.bulk_write([_open(channel_id) for channel_id in missing])
+            kinds = await self.kinds(channel_ids)
+        return kinds
+
+    def _remember(self, channel_id: str, kind: str) -> None:
+        if len(self._kinds) >= _KNOWN:
+            del self._kinds[next(iter(self._kinds))]
+        self._kinds[channel_id] = kind
+
+
+def pair_key(one: str, other: str) -> str:
+    """What a direct channel is found by, the same for both orders."""
+    # Text: a unique index on an array would look at each member alone.
+    return orjson.dumps(sorted((one, other))).decode()
+
+
+def render_channel(document: Document) -> bytes:
+    """The JSON of a channel, as clients see it."""
+    return orjson.dumps(
+        {
+            "id": document["_id"],
+            "kind": document["kind"],
+            "name": document["name"],
+            "serverId": document["serverId"],
+            "ownerId": document["ownerId"],
+            "createdAt": format_time(document["createdAt"]),
+        }
+    )
+
+
+def _open(channel_id: str) -> UpdateOne:
+    fields: dict[str, Any] = {
+        "kind": OPEN,
+        "name": None,
+        "serverId": None,
+        "ownerId": None,
+        "createdAt": datetime.now(UTC),
+    }
+    return UpdateOne({"_id": channel_id}, {"$setOnInsert": fields}, upsert=True)

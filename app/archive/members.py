@@ -1,0 +1,95 @@
+"""The members of channels."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pymongo import ASCENDING, UpdateOne, WriteConcern
+
+from app.archive.documents import Document, format_time
+from app.clients import Database
+
+OWNER: Final = "owner"
+MODERATOR: Final = "moderator"
+MEMBER: Final = "member"
+ROLES: Final = (OWNER, MODERATOR, MEMBER)
+
+
+class Members:
+    """The collection `members`: channelId, userId, role, joinedAt.
+
+    A member whose `member_joined` Kafka has not acknowledged yet carries `unpublished`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._members = database["members"]
+        self._unconfirmed = self._members.with_options(write_concern=WriteConcern(w=1))
+
+    async def add(self, channel_id: str, roles: dict[str, str]) -> None:
+        """Make users, by id with their roles, members of a channel; who is one stays as he is."""
+        joins = [
+            _join(channel_id, user_id, role, unpublished=True) for user_id, role in roles.items()
+        ]
+        await self._members.bulk_write(joins, ordered=False)
+
+    async def enter(self, user_id: str, channel_ids: Collection[str]) -> list[str]:
+        """Make a user a member of channels; return those of which Kafka may not know."""
+        mine = {"userId": user_id, "channelId": {"$in": list(channel_ids)}}
+        found = self._members.find(mine, {"channelId": 1, "unpublished": 1})
+        known = {member["channelId"]: member.get("unpublished", False) async for member in found}
+        fresh = [channel_id for channel_id in channel_ids if channel_id not in known]
+        if fresh:
+            joins = [_join(channel_id, user_id, MEMBER, unpublished=True) for channel_id in fresh]
+            await self._members.bulk_write(joins, ordered=False)
+        return [channel_id for channel_id in channel_ids if known.get(channel_id, True)]
+
+    async def confirm(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Note that Kafka has these memberships: (channel id, user id)."""
+        taken = {"$unset": {"unpublished": ""}}
+        updates = [
+            UpdateOne({"channelId": channel_id, "userId": user_id}, taken)
+            for channel_id, user_id in pairs
+        ]
+        if updates:
+            await self._unconfirmed.bulk_write(updates, ordered=False)
+
+    async def note(self, pairs: Collection[tuple[str, str]]) -> None:
+        """Add memberships that records imply: (channel id, user id). Durable after a barrier."""
+        joins = [_join(channel_id, user_id, MEMBER) for channel_id, user_id in pairs]
+        await self._unconfirmed.bulk_write(joins, ordered=False)
+
+    async def remove(self, channel_id: str, user_id: str) -> None:
+        """End a membership, if there is one."""
+        await self._members.delete_one({"channelId": channel_id, "userId": user_id})
+
+    async def find(self, channel_id: str, user_id: str) -> Document | None:
+        """Return a membership."""
+        return await self._members.find_one({"channelId": channel_id, "userId": user_id})
+
+    async def unpublished(self, channel_id: str, user_ids: Collection[str]) -> list[str]:
+        """Return those of these members of whom Kafka may not know."""
+        query = {"channelId": channel_id, "userId": {"$in": list(user_ids)}, "unpublished": True}
+        return [member["userId"] async for member in self._members.find(query, {"userId": 1})]
+
+    async def page(self, channel_id: str, limit: int, after: str = "") -> Sequence[Document]:
+        """Return up to `limit` members, by user id, with ids above `after`."""
+        query = {"channelId": channel_id, "userId": {"$gt": after}}
+        return await self._members.find(query).sort("userId", ASCENDING).to_list(limit)
+
+
+def describe_member(document: Document) -> dict[str, str]:
+    """A member as clients see it."""
+    return {
+        "userId": document["userId"],
+        "role": document["role"],
+        "joinedAt": format_time(document["joinedAt"]),
+    }
+
+
+def _join(channel_id: str, user_id: str, role: str, *, unpublished: bool = False) -> UpdateOne:
+    fields: dict[str, Any] = {"role": role, "joinedAt": datetime.now(UTC)}
+    if unpublished:
+        fields["unpublished"] = True
+    return UpdateOne(
+        {"channelId": channel_id, "userId": user_id}, {"$setOnInsert": fields}, upsert=True
+    )
