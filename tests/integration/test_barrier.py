@@ -1,0 +1,112 @@
+"""The barrier behind a batch, over elections of a real MongoDB."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect, PyMongoError
+from redis.asyncio import Redis as RedisClient
+
+from app.archive.indexes import ensure_indexes
+from app.archive.marks import Applied, Elected, Election, Marks, NumberConflict
+from app.archive.messages import Draft, Messages
+from app.clients import Database
+from app.settings import Settings
+from tests.support.messages_worker import Bench, bench, running_worker, until
+
+
+def mark(message_id: str, number: int, offset: int = 0) -> Applied:
+    return Applied(message_id, "messages", 1, "aaaaaaaa", 0, offset, number)
+
+
+async def insert(database: Database) -> str:
+    document, _ = await Messages(database).insert(Draft("c", "u1", "Ann", "hi"))
+    return str(document["_id"])
+
+
+async def elect(database: Database) -> None:
+    """Have the only member step down, and wait until it has elected itself again."""
+    with suppress(AutoReconnect):  # It may close the connections.
+        await database.client.admin.command("replSetStepDown", 1, force=True)
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(PyMongoError):
+                if (await database.client.admin.command("hello"))["isWritablePrimary"]:
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def test_barrier_of_the_same_primary_confirms(database: Database) -> None:
+    marks = Marks(database)
+    election = await marks.apply([mark(await insert(database), 1)])
+    assert election is not None
+    assert election == await marks.election()
+    await marks.confirm("worker", election)
+
+
+async def test_barrier_after_an_election_fails(database: Database) -> None:
+    marks = Marks(database)
+    election = await marks.apply([mark(await insert(database), 1)])
+    await elect(database)
+    with pytest.raises(Elected):
+        await marks.confirm("worker", election)
+    await marks.confirm("worker", await marks.election())
+
+
+async def test_number_that_another_message_has_is_a_conflict(database: Database) -> None:
+    await ensure_indexes(database)
+    marks = Marks(database)
+    await marks.apply([mark(await insert(database), 1)])
+    with pytest.raises(NumberConflict):
+        await marks.apply([mark(await insert(database), 1, offset=1)])
+
+
+@pytest.fixture
+async def at(settings: Settings, database: Database, redis: RedisClient) -> AsyncIterator[Bench]:
+    async with bench(settings, database, redis) as made:
+        yield made
+
+
+async def test_batch_over_an_election_is_not_acknowledged_and_keeps_its_numbers(
+    at: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The election comes between the marks and the barrier; the marks are rolled back."""
+    apply = Marks.apply
+
+    async def apply_and_elect(self: Marks, marks: Sequence[Applied]) -> Election:
+        election = await apply(self, marks)
+        await elect(at.database)
+        return election
+
+    documents = [await at.insert("c", content) for content in ("one", "two")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Marks, "apply", apply_and_elect)
+        for document in documents:
+            await at.publish("message_created", document)
+        async with running_worker(at, reconciles=False) as app:
+            await asyncio.wait_for(app._crashed.wait(), 40)
+            assert isinstance(app.crash_reason, Elected)
+    assert await committed(at) == 0
+    shown = await at.frames("c")
+    # One member cannot roll back; this is what the documents of another primary look like.
+    for document in documents:
+        await at.documents.replace_one({"_id": document["_id"]}, document)
+    async with running_worker(at, reconciles=False):
+        await until(lambda: is_all_numbered(at))
+    assert [number for _, number, _ in shown] == list(range(1, len(shown) + 1))
+    found = await at.documents.find().sort("number", 1).to_list(None)
+    assert [(d["number"], d["content"]) for d in found] == [(1, "one"), (2, "two")]
+    assert await at.frames("c") == [("message", 1, "one"), ("message", 2, "two")]
+
+
+async def is_all_numbered(at: Bench) -> bool:
+    numbered: int = await at.documents.count_documents({"number": {"$gt": 0}})
+    return numbered == 2
+
+
+async def committed(at: Bench) -> int:
+    """The sum of what the group has committed in the topic."""
+    offsets: Any = await at.admin.list_consumer_group_offsets(at.topic.group)
+    return sum(meta.offset for tp, meta in offsets.items() if tp.topic == at.topic.name)
