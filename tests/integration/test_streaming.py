@@ -11,6 +11,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import StreamT
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -19,6 +20,7 @@ from app.ids import new_id
 from app.records import TYPES, ChannelRead
 from app.settings import Settings
 from app.streaming.application import Application
+from app.streaming.transport import Consumer
 from app.streaming.work import Barrier, Work
 from app.topics import Topic, partition_of
 
@@ -228,3 +230,86 @@ async def test_failing_record_alone_is_dead_lettered(
         await until(lambda: len(rule.seen["c1"]) == 9)
     assert rule.seen["c1"] == [0, 1, 2, 3, 4, 5, 6, 8, 9]
     assert sum((await committed(settings, topic)).values()) == 10
+
+
+async def test_full_lane_pauses_its_partition_and_loses_nothing(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.streaming.transport.LONGEST_BATCH", 5)
+    released = asyncio.Event()
+
+    async def wait(_: Work) -> None:
+        await released.wait()
+
+    rule = Recorder(before=wait)
+    async with running(topic, settings, rule) as app:
+        for number in range(200):
+            await producer.send(topic.name, read_event("c1", number), key=b"c1")
+        await producer.flush()
+        consumer = app.consumer
+        assert isinstance(consumer, Consumer)
+        await until(lambda: bool(consumer._buffered_partitions))
+        released.set()
+        await until(lambda: len(rule.seen["c1"]) == 200)
+        for number in range(200, 210):
+            await send(producer, topic, "c1", number)
+        await until(lambda: len(rule.seen["c1"]) == 210)
+    assert rule.seen["c1"] == list(range(210))
+    assert sum((await committed(settings, topic)).values()) == 210
+
+
+async def test_partition_that_waits_holds_up_no_other(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    waiting = partition_of(b"c1", PARTITIONS)
+    other = next(c for c in ("c2", "c3", "c4") if partition_of(c.encode(), PARTITIONS) != waiting)
+    released = asyncio.Event()
+
+    async def wait(work: Work) -> None:
+        if work.source.partition == waiting:
+            await released.wait()
+
+    rule = Recorder(before=wait)
+    async with running(topic, settings, rule):
+        for number in range(50):
+            for channel_id in ("c1", other):
+                value = read_event(channel_id, number)
+                await producer.send(topic.name, value, key=channel_id.encode())
+        await producer.flush()
+        await until(lambda: len(rule.seen[other]) == 50)
+        assert rule.seen["c1"] == []
+        released.set()
+        await until(lambda: len(rule.seen["c1"]) == 50)
+
+
+async def test_settlement_that_fails_ends_the_worker_although_no_batch_follows(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    class Failing(Recorder):
+        async def handle(self, work: Work) -> Barrier | None:
+            async def fail() -> None:
+                raise LookupError("no barrier")
+
+            return fail
+
+    async with running(topic, settings, Failing()) as app:
+        await send(producer, topic, "c1", 1)
+        await until(lambda: app.crash_reason is not None)
+    assert isinstance(app.crash_reason, LookupError)
+    assert await committed(settings, topic) == {}
+
+
+async def test_topic_made_anew_ends_the_worker_with_a_line(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    offsets = {TopicPartition(topic.name, 0): OffsetAndMetadata(1000, "")}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(settings.kafka_brokers), group_id=topic.group
+    )
+    await consumer.start()
+    consumer.assign(list(offsets))
+    await consumer.commit(offsets)
+    await consumer.stop()
+    async with running(topic, settings, Recorder()) as app:
+        await until(lambda: app.crash_reason is not None)
+    assert "topics adopt" in str(app.crash_reason)
