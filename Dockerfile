@@ -13,6 +13,7 @@ RUN awk '/^[a-z]/ {take = /^setuptools==/} take' requirements-dev.lock > build.l
 COPY setup.cfg pyproject.toml README.md ./
 COPY app app
 COPY agents agents
+COPY clients clients
 COPY tables tables
 COPY web web
 RUN /build/bin/pip wheel --no-deps --no-build-isolation -w /wheels . \

@@ -47,6 +47,13 @@ def java() -> str:
     return str(shutil.which("java"))
 
 
+def chromium() -> str:
+    """Return the path of a Chromium for the browser tests; installed by apt where possible."""
+    if shutil.which("chromium") is None:
+        _install_packages("chromium")
+    return str(shutil.which("chromium"))
+
+
 def kafka_classpath() -> str:
     """Return the class path of Kafka's broker and tools."""
 

@@ -22,6 +22,7 @@ from web.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems, measure
+from web.page import assets
 from web.routes import add_routes
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def create_application(settings: Settings) -> web.Application:
     )
     application[GATEWAY] = gateway
     add_routes(application)
+    assets.add_routes(application)
     probes = {
         "kafka": producer.client.fetch_all_metadata,
         "redis": redis.ping,

@@ -68,6 +68,16 @@ def test_a_newer_java_is_used(programs: Path) -> None:
     assert tools.java() == str(program)
 
 
+def test_a_chromium_that_is_missing_is_installed(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = put(programs, "installed", "")
+    installs = f"/bin/cp {program} {programs}/chromium; echo $@ > {programs}/calls"
+    monkeypatch.setattr(tools, "_PACKAGES", put(programs, "packages", installs))
+    assert tools.chromium() == str(programs / "chromium")
+    assert (programs / "calls").read_text() == "chromium\n"
+
+
 def test_a_fetch_that_fails_is_told_in_one_line_and_leaves_nothing(
     programs: Path, tmp_path: Path
 ) -> None:

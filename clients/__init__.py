@@ -1,0 +1,1 @@
+"""Clients in other languages; an installation takes along what the gateway serves of them."""

@@ -1,0 +1,1 @@
+"""The JavaScript client: a package only so that an installation holds its files."""

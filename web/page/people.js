@@ -1,0 +1,36 @@
+/** Who is here, and who is writing. */
+
+import { avatar, byId, coalesced, element } from "./elements.js";
+
+/** @param {import("./chat.js").Chat} chat */
+export function startPeople(chat) {
+  const render = coalesced(() => {
+    const { channel, user } = chat;
+    const people = [...channel.people].sort(
+      (a, b) => (b[0] === user.id) - (a[0] === user.id) || a[1].localeCompare(b[1]),
+    );
+    byId("people-list").replaceChildren(
+      ...people.map(([userId, name]) => {
+        const own = userId === user.id ? [element("span", { className: "hint" }, "you")] : [];
+        const label = element("span", { className: "ellipsis", title: userId }, name || userId);
+        return element("li", {}, avatar(userId, name || userId), label, ...own);
+      }),
+    );
+    const count = Math.max(channel.activeCount, people.length);
+    const more = count - people.length;
+    byId("people-more").textContent = more > 0 ? `and ${more} more` : "";
+    byId("people-count").textContent = count ? String(count) : "";
+    byId("people-toggle").setAttribute("aria-label", `Who is here: ${count}`);
+    byId("people-toggle").title = "Who is here";
+    byId("typing").textContent = typingText(channel.typingNames);
+  });
+  chat.client.addEventListener("channel", ({ detail }) => detail === chat.channel && render());
+  chat.addEventListener("select", render);
+}
+
+function typingText(names) {
+  if (names.length === 0) return "";
+  if (names.length === 1) return `${names[0]} is typing…`;
+  if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
+  return "Several people are typing…";
+}
