@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 EXIT_FAILED: Final = 70
 """The supervisor starts the worker again; nothing that it held was acknowledged."""
 
-_STOP_SECONDS: Final = 9.5
+_STOP_SECONDS: Final = 9.0
 """A drain and a clean close; a close that hangs (aiokafka, now and then) is cut off: correctness
 does not need it."""
 
