@@ -16,8 +16,11 @@ from agents import activity, messages, notifications, reactions
 from agents.burial import Burial
 from agents.deps import Deps
 from app import settings as settings_module
+from app.archive.channels import Channels
 from app.archive.marks import Marks
+from app.archive.members import Members
 from app.archive.messages import Messages
+from app.archive.notifications import Notifications
 from app.archive.pending import PendingMessages
 from app.archive.topics import TopicRegistry
 from app.clients import create_admin, open_mongodb, open_redis, wait_for
@@ -68,7 +71,9 @@ async def run(name: str, settings: Settings) -> int:
         bury=Burial(pending, topic, partitions).bury,
     )
     instance = settings.instance or f"{name}@{socket.gethostname()}"
-    register(app, Deps(Marks(database), log, redis, instance))
+    channels, members = Channels(database), Members(database)
+    told = Notifications(database)
+    register(app, Deps(Marks(database), log, redis, instance, channels, members, told))
     offsets = Offsets(settings)
     tasks = [asyncio.create_task(_end_with_topic(app, settings, registry))]
     if topic is MESSAGES:

@@ -1,8 +1,13 @@
-"""What the rules are given: the archive and the stream log."""
+"""What the rules are given: the archive, the stream log, and Redis itself."""
 
 from dataclasses import dataclass
 
+from redis.asyncio import Redis
+
+from app.archive.channels import Channels
 from app.archive.marks import Marks
+from app.archive.members import Members
+from app.archive.notifications import Notifications
 from app.stream_log.log import StreamLog
 
 
@@ -12,4 +17,8 @@ class Deps:
 
     marks: Marks
     log: StreamLog
+    redis: Redis
     instance: str
+    channels: Channels
+    members: Members
+    notifications: Notifications

@@ -57,6 +57,6 @@ def encode_mention(notification_id: str, user_id: str, message: Document) -> byt
     )
 
 
-def _encode(kind: str, **fields: Any) -> bytes:
+def _encode(kind: str, /, **fields: Any) -> bytes:
     now = format_time(datetime.now(UTC))
     return orjson.dumps({"eventId": new_id(), "type": kind, "occurredAt": now, **fields})

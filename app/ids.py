@@ -8,6 +8,8 @@ from uuid import UUID
 
 GIVEN_ID: Final = r"[A-Za-z0-9_.:-]{1,64}"
 MESSAGE_ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+NOTIFICATION_ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[57][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+"""Version 7 if we made it, 5 if it was made from what it is about."""
 
 _given_id = re.compile(GIVEN_ID)
 _message_id = re.compile(MESSAGE_ID)

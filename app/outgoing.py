@@ -1,8 +1,22 @@
 """The records of a message's changes as they are published, made from its document."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import orjson
 
 from app.archive.documents import Document, format_time, render
+
+
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """A user's reaction to a message: `reaction_added` or `reaction_removed`, and the `rev` that
+    the message got by it."""
+
+    kind: str
+    emoji: str
+    user_id: str
+    rev: int
 
 
 def kind_of(document: Document) -> str:
@@ -17,13 +31,27 @@ def kind_of(document: Document) -> str:
 
 def encode_change(kind: str, document: Document) -> bytes:
     """Return the value of a `message_created`, `…_updated` or `…_deleted` record."""
+    return orjson.dumps(_describe_change(kind, document["rev"], document))
+
+
+def encode_reaction(reacted: Reacted, document: Document) -> bytes:
+    """Return the value of a reaction's record, with the message as the document has it now."""
     return orjson.dumps(
         {
-            "eventId": f"{document['_id']}:{document['rev']}",
-            "type": kind,
-            "occurredAt": format_time(document["changedAt"]),
-            "channelId": document["channelId"],
-            "rev": document["rev"],
-            "message": orjson.Fragment(render(document)),
+            **_describe_change(reacted.kind, reacted.rev, document),
+            "messageId": document["_id"],
+            "emoji": reacted.emoji,
+            "userId": reacted.user_id,
         }
     )
+
+
+def _describe_change(kind: str, rev: int, document: Document) -> dict[str, Any]:
+    return {
+        "eventId": f"{document['_id']}:{rev}",
+        "type": kind,
+        "occurredAt": format_time(document["changedAt"]),
+        "channelId": document["channelId"],
+        "rev": rev,
+        "message": orjson.Fragment(render(document)),
+    }

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -12,8 +13,8 @@ from prometheus_client import Counter, Gauge
 from app.archive.documents import Document
 from app.archive.messages import Messages
 from app.clients import Outage
-from app.outgoing import encode_change, kind_of
-from app.topics import MESSAGES, Topic
+from app.outgoing import Reacted, encode_change, encode_reaction, kind_of
+from app.topics import MESSAGES, REACTIONS, Topic
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,21 @@ class Publisher:
         it is never seen before its message; if it still has none, it is left to the reconciler.
         """
         if kind != "message_created" and document.get("number") is None:
-            self._start(self._publish_when_numbered(document["_id"], traceparent))
+            self._publish_later(document["_id"], MESSAGES, _encode_last_change, traceparent)
             return False
         return await self.publish(
             MESSAGES, document["channelId"], encode_change(kind, document), traceparent
         )
+
+    async def publish_reaction(
+        self, reacted: Reacted, document: Document, traceparent: str
+    ) -> bool:
+        """Publish a reaction, as `publish_change` does; return whether Kafka has it."""
+        encode = partial(encode_reaction, reacted)
+        if document.get("number") is None:
+            self._publish_later(document["_id"], REACTIONS, encode, traceparent)
+            return False
+        return await self.publish(REACTIONS, document["channelId"], encode(document), traceparent)
 
     async def publish(self, topic: Topic, key: str, value: bytes, traceparent: str) -> bool:
         """Publish a record; return whether Kafka has acknowledged it.
@@ -118,7 +129,14 @@ class Publisher:
         _published.labels(topic.name).inc()
         return True
 
-    async def _publish_when_numbered(self, message_id: str, traceparent: str) -> bool:
+    def _publish_later(
+        self, message_id: str, topic: Topic, encode: Callable[[Document], bytes], traceparent: str
+    ) -> None:
+        self._start(self._publish_when_numbered(message_id, topic, encode, traceparent))
+
+    async def _publish_when_numbered(
+        self, message_id: str, topic: Topic, encode: Callable[[Document], bytes], traceparent: str
+    ) -> bool:
         waited = 0.0
         for after in LOOKS_AFTER_SECONDS:
             await asyncio.sleep(after - waited)
@@ -131,7 +149,11 @@ class Publisher:
             if document is None or "pendingSince" not in document:
                 return True
             if document.get("number") is not None:
-                value = encode_change(kind_of(document), document)
-                return await self._send(MESSAGES, document["channelId"], value, traceparent)
-        _unpublished.labels(MESSAGES.name).inc()
+                value = encode(document)
+                return await self._send(topic, document["channelId"], value, traceparent)
+        _unpublished.labels(topic.name).inc()
         return False
+
+
+def _encode_last_change(document: Document) -> bytes:
+    return encode_change(kind_of(document), document)

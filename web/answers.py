@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
-from web.schemas import GivenId, MessageId
+from web.schemas import GivenId, MessageId, NotificationId
 
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 Number = Annotated[int, Field(ge=1)]
@@ -59,6 +59,50 @@ class MessagePage(Answer):
 
     items: list[Message]
     next: str | None
+
+
+class ReactionUser(Answer):
+    """A user who has reacted with one kind of emoji."""
+
+    user_id: GivenId
+    created_at: Time
+
+
+class ReactionPage(Answer):
+    """Who has reacted, the earliest first; `next` goes back in `after`."""
+
+    items: list[ReactionUser]
+    next: str | None
+
+
+class Notification(Answer):
+    """Something that a user was told; a mention has kind `mention`."""
+
+    id: NotificationId
+    kind: str
+    data: dict[str, JsonValue]
+    created_at: Time
+    read_at: Time | None
+
+
+class NotificationPage(Answer):
+    """A user's notifications, newest first; `next` goes back in `before`."""
+
+    items: list[Notification]
+    next: str | None
+
+
+class Notified(Answer):
+    """A user who will be told, and the id of the notification that tells them."""
+
+    user_id: GivenId
+    id: NotificationId
+
+
+class NotifiedUsers(Answer):
+    """Who will be told, each user once, in the order in which they were named."""
+
+    items: list[Notified]
 
 
 class WrongField(Answer):

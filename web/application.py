@@ -12,6 +12,8 @@ from aiokafka import AIOKafkaProducer
 
 from app.archive.history import History
 from app.archive.messages import Messages
+from app.archive.notifications import Notifications
+from app.archive.reactions import Reactions
 from app.clients import create_producer, open_mongodb, open_redis, wait_for
 from app.publisher import Publisher
 from app.settings import Settings
@@ -48,6 +50,8 @@ def create_application(settings: Settings) -> web.Application:
         id=secrets.token_hex(8),
         settings=settings,
         messages=messages,
+        reactions=Reactions(database),
+        notifications=Notifications(database),
         cache=MessageCache(messages, stream_log, redis),
         publisher=Publisher(producer, messages),
         log=stream_log,

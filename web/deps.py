@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from redis.asyncio import Redis
 
 from app.archive.messages import Messages
+from app.archive.notifications import Notifications
+from app.archive.reactions import Reactions
 from app.publisher import Publisher
 from app.settings import Settings
 from app.stream_log.log import StreamLog
@@ -22,6 +24,8 @@ class Gateway:
     id: str
     settings: Settings
     messages: Messages
+    reactions: Reactions
+    notifications: Notifications
     cache: "MessageCache"
     publisher: Publisher
     log: StreamLog

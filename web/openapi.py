@@ -124,6 +124,8 @@ def _parameters(call: Call) -> list[dict[str, Any]]:
 
 
 def _answer(models: Sequence[type[BaseModel]], schemas: _Schemas) -> dict[str, Any]:
+    if not models:
+        return {"description": "Done."}
     found = [schemas.of(model) for model in models]
     schema = found[0] if len(found) == 1 else {"anyOf": found}
     return {"description": "Done.", "content": {"application/json": {"schema": schema}}}

@@ -12,6 +12,7 @@ from app.errors import FieldError, RequestError, Unavailable
 from app.keys import channel_stream
 from app.telemetry.tracing import traceparent_of
 from web import actions
+from web.actions import reactions
 from web.connection import Connection
 from web.deps import Gateway
 from web.frames import encode
@@ -20,7 +21,7 @@ from web.identity import sender_of
 from web.problems import describe
 from web.replay import follow
 from web.resume import Start, decide, open_stream
-from web.schemas import EditMessage, GivenId, Input, MessageId, SendMessage, decode, parse
+from web.schemas import EditMessage, Emoji, GivenId, Input, MessageId, SendMessage, decode, parse
 
 CursorText = Annotated[str, Field(max_length=100)]
 OpId = Annotated[str, Field(max_length=64)] | Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -61,6 +62,13 @@ class DeleteMessageOp(Input):
     """`delete_message`"""
 
     message_id: MessageId
+
+
+class ReactionOp(Input):
+    """`add_reaction`, `remove_reaction`"""
+
+    message_id: MessageId
+    emoji: Emoji
 
 
 class Ping(Input):
@@ -200,6 +208,30 @@ async def delete_message(call: Call, frame: DeleteMessageOp) -> None:
     call.answer("ack")
 
 
+async def add_reaction(call: Call, frame: ReactionOp) -> None:
+    """As `PUT /api/messages/{id}/reactions/{emoji}`."""
+    await reactions.add_reaction(
+        call.gateway,
+        call.connection.user,
+        frame.message_id,
+        frame.emoji,
+        traceparent=traceparent_of(None),
+    )
+    call.answer("ack")
+
+
+async def remove_reaction(call: Call, frame: ReactionOp) -> None:
+    """As `DELETE /api/messages/{id}/reactions/{emoji}`."""
+    await reactions.remove_reaction(
+        call.gateway,
+        call.connection.user,
+        frame.message_id,
+        frame.emoji,
+        traceparent=traceparent_of(None),
+    )
+    call.answer("ack")
+
+
 async def ping(call: Call, _: Ping) -> None:
     """Show that the gateway answers."""
     call.answer("pong")
@@ -220,6 +252,8 @@ OPS: Final = {
     "send_message": Op(SendMessage, send_message),
     "edit_message": Op(EditMessageOp, edit_message),
     "delete_message": Op(DeleteMessageOp, delete_message),
+    "add_reaction": Op(ReactionOp, add_reaction),
+    "remove_reaction": Op(ReactionOp, remove_reaction),
     "ping": Op(Ping, ping),
 }
 

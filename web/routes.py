@@ -5,18 +5,36 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from app.ids import MESSAGE_ID
-from web.answers import Message, MessagePage, Tombstone
+from app.ids import GIVEN_ID, MESSAGE_ID
+from web.answers import (
+    Message,
+    MessagePage,
+    NotificationPage,
+    NotifiedUsers,
+    ReactionPage,
+    Tombstone,
+)
 from web.openapi import Call, describe_calls
-from web.rest import messages
+from web.rest import messages, notifications, reactions
 from web.rest.bodies import answer
-from web.schemas import EditMessage, MessagesQuery, SendMessage
+from web.schemas import (
+    EMOJI,
+    EditMessage,
+    MessagesQuery,
+    NotificationsQuery,
+    Notify,
+    ReactionsQuery,
+    ReadNotifications,
+    SendMessage,
+)
 from web.sse import events
 from web.ws import websocket
 
 _USER: Final = ("X-User-Id", "X-User-Name")
 _OWN: Final = ("not_authenticated", "forbidden", "not_found")
 _MESSAGE: Final = {"id": MESSAGE_ID}
+_REACTION: Final = {"id": MESSAGE_ID, "emoji": EMOJI}
+_OWNER: Final = {"id": GIVEN_ID}
 
 CALLS: Final = (
     Call(
@@ -61,6 +79,61 @@ CALLS: Final = (
         headers=_USER,
         answers={200: [Tombstone]},
         refusals=_OWN,
+    ),
+    Call(
+        "PUT",
+        "/api/messages/{id}/reactions/{emoji}",
+        reactions.add,
+        ids=_REACTION,
+        headers=_USER,
+        answers={200: [Message]},
+        refusals=("not_authenticated", "forbidden", "not_found", "conflict"),
+    ),
+    Call(
+        "DELETE",
+        "/api/messages/{id}/reactions/{emoji}",
+        reactions.remove,
+        ids=_REACTION,
+        headers=_USER,
+        answers={200: [Message]},
+        refusals=_OWN,
+    ),
+    Call(
+        "GET",
+        "/api/messages/{id}/reactions/{emoji}",
+        reactions.list_users,
+        ids=_REACTION,
+        query=ReactionsQuery,
+        answers={200: [ReactionPage]},
+        refusals=("not_found",),
+    ),
+    Call(
+        "POST",
+        "/api/notifications",
+        notifications.notify,
+        headers=("Idempotency-Key",),
+        body=Notify,
+        answers={202: [NotifiedUsers]},
+    ),
+    Call(
+        "GET",
+        "/api/users/{id}/notifications",
+        notifications.list_page,
+        ids=_OWNER,
+        headers=_USER,
+        query=NotificationsQuery,
+        answers={200: [NotificationPage]},
+        refusals=("not_authenticated", "forbidden"),
+    ),
+    Call(
+        "POST",
+        "/api/users/{id}/notifications/read",
+        notifications.mark_read,
+        ids=_OWNER,
+        headers=_USER,
+        body=ReadNotifications,
+        answers={204: []},
+        refusals=("not_authenticated", "forbidden"),
     ),
     Call("GET", "/ws", websocket),
     Call("GET", "/api/events", events),

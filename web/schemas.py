@@ -22,17 +22,20 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, from_json
 
 from app.errors import FieldError, RequestError
-from app.ids import GIVEN_ID, MESSAGE_ID
+from app.ids import GIVEN_ID, MESSAGE_ID, NOTIFICATION_ID
 
 CONTENT_LENGTH: Final = 4000
 METADATA_BYTES: Final = 4096
 MENTIONS: Final = 50
 PAGE_LENGTH: Final = 100
 NAME_LENGTH: Final = 100
+EMOJI: Final = r"[^\s\x00-\x1f\x7f-\x9f]{1,32}"
+NOTIFIED_USERS: Final = 100
 NAMED_ERRORS: Final = 20
 """Errors named in an answer; a hostile body could have thousands."""
 
 _control = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_emoji = re.compile(EMOJI)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,6 +44,11 @@ def is_display_name(value: str) -> bool:
     """Whether `value` may name a user to others: 1 to 100 code points, no control characters."""
     fits = 0 < len(value) <= NAME_LENGTH and bool(value.strip())
     return fits and _control.search(value) is None and _is_text(value)
+
+
+def is_emoji(value: str) -> bool:
+    """Whether `value` may be a reaction: 1 to 32 code points, no control characters or spaces."""
+    return _emoji.fullmatch(value) is not None and _is_text(value)
 
 
 def _is_text(value: str) -> bool:
@@ -65,6 +73,14 @@ def _check_name(value: str) -> str:
 def _check_key(value: str) -> str:
     if _control.search(value) or not _is_text(value):
         raise PydanticCustomError("control", "must not contain control characters")
+    return value
+
+
+def _check_emoji(value: str) -> str:
+    if not is_emoji(value):
+        raise PydanticCustomError(
+            "emoji", "must be 1 to 32 characters, no spaces or control characters"
+        )
     return value
 
 
@@ -110,6 +126,8 @@ DisplayName = Annotated[
 IdempotencyKey = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(_check_key)
 ]
+Emoji = Annotated[str, AfterValidator(_check_emoji)]
+NotificationId = Annotated[str, StringConstraints(pattern=f"^{NOTIFICATION_ID}$")]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_check_metadata)]
 
 
@@ -163,6 +181,37 @@ class MessagesQuery(Input):
         if self.before is not None and self.after is not None:
             raise PydanticCustomError("direction", "before and after exclude each other")
         return self
+
+
+Limit = Annotated[int, BeforeValidator(_to_integer), Field(ge=1, le=PAGE_LENGTH)]
+
+
+class ReactionsQuery(Input):
+    """The query of `GET /api/messages/{id}/reactions/{emoji}`. `after`: the `next` of a page."""
+
+    limit: Limit = 50
+    after: Annotated[int, BeforeValidator(_to_integer), Field(ge=0)] = 0
+
+
+class NotificationsQuery(Input):
+    """The query of `GET /api/users/{id}/notifications`. `before`: the id of a notification."""
+
+    limit: Limit = 50
+    before: NotificationId | None = None
+
+
+class Notify(Input):
+    """The body of `POST /api/notifications`: what each of these users is told."""
+
+    user_ids: Annotated[list[GivenId], Field(min_length=1, max_length=NOTIFIED_USERS)]
+    kind: GivenId
+    data: Metadata = Field(default_factory=dict)
+
+
+class ReadNotifications(Input):
+    """The body of `POST /api/users/{id}/notifications/read`; without `ids`: all of them."""
+
+    ids: Annotated[list[NotificationId], Field(max_length=PAGE_LENGTH)] | None = None
 
 
 def decode(data: bytes | str) -> dict[str, Any]:

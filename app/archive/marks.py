@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import DESCENDING
+from pymongo import DESCENDING, UpdateOne
 from pymongo.errors import NotPrimaryError, WriteError
 
 from app.archive.documents import Document
@@ -115,6 +115,16 @@ class Marks:
             _raise(failure)
         return answer.get("electionId")
 
+    async def leave(self, marks: Sequence[Applied]) -> None:
+        """Mark records as dealt with, and their messages as pending still; safe to repeat.
+
+        For changes that cannot be applied now: the reconciler publishes them again, and a
+        redelivery of their records is known as one. Returns when a majority has it.
+        """
+        await self._messages.bulk_write(
+            [UpdateOne(_before(mark), {"$set": {_path(mark): _position(mark)}}) for mark in marks]
+        )
+
     async def election(self) -> Election:
         """Return the election of the primary now: what is read after it is in what it has."""
         hello = await self._database.command("hello")
@@ -153,15 +163,8 @@ def _seek_newest(channel_id: str, query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mark(mark: Applied) -> dict[str, Any]:
-    path = f"applied.{mark.topic}"
-    applied = {
-        "rev": mark.rev,
-        "incarnation": mark.incarnation,
-        "partition": mark.partition,
-        "offset": mark.offset,
-    }
     fields: dict[str, Any] = {
-        path: applied,
+        _path(mark): _position(mark),
         "changedAt": "$$NOW",
         # Still pending if the message has been changed again meanwhile.
         "pendingSince": _unless_reached(mark.rev, "$pendingSince"),
@@ -171,8 +174,24 @@ def _mark(mark: Applied) -> dict[str, Any]:
         fields["number"] = {"$ifNull": ["$number", mark.number]}
         numbered_by = [mark.incarnation, mark.partition, mark.offset]
         fields["numberedBy"] = {"$ifNull": ["$numberedBy", numbered_by]}
-    forward = {"_id": mark.message_id, "$nor": [{f"{path}.rev": {"$gte": mark.rev}}]}
-    return {"q": forward, "u": [{"$set": fields}]}
+    return {"q": _before(mark), "u": [{"$set": fields}]}
+
+
+def _path(mark: Applied) -> str:
+    return f"applied.{mark.topic}"
+
+
+def _position(mark: Applied) -> dict[str, Any]:
+    return {
+        "rev": mark.rev,
+        "incarnation": mark.incarnation,
+        "partition": mark.partition,
+        "offset": mark.offset,
+    }
+
+
+def _before(mark: Applied) -> dict[str, Any]:
+    return {"_id": mark.message_id, "$nor": [{f"{_path(mark)}.rev": {"$gte": mark.rev}}]}
 
 
 def _unless_reached(rev: int, field: str) -> dict[str, Any]:

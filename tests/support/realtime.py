@@ -14,6 +14,8 @@ from redis.asyncio import Redis as RedisClient
 
 from app.archive.history import History
 from app.archive.messages import Messages
+from app.archive.notifications import Notifications
+from app.archive.reactions import Reactions
 from app.clients import Database, open_redis
 from app.keys import StreamKey, channel_stream
 from app.publisher import Publisher
@@ -44,6 +46,8 @@ class Realtime:
             id="g1",
             settings=settings,
             messages=self.messages,
+            reactions=Reactions(database),
+            notifications=Notifications(database),
             cache=cast(MessageCache, None),
             publisher=cast(Publisher, None),
             log=self.log,

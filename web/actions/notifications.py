@@ -1,0 +1,65 @@
+"""What users are told: by a service, and what of it they have read."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID, uuid5
+
+import orjson
+
+from app.announcements import encode_notification, encode_notifications_read
+from app.errors import Unavailable
+from app.ids import new_id
+from app.topics import NOTIFICATIONS
+from web.deps import Gateway
+from web.identity import User
+from web.schemas import Notify
+
+_KEYS: Final = UUID("1c0e5b7a-6f0d-5b59-8a43-0f6f3f8a2d41")
+"""Namespace of the ids that are made from an idempotency key."""
+
+
+async def notify(
+    gateway: Gateway, body: Notify, *, key: str | None, traceparent: str
+) -> list[tuple[str, str]]:
+    """Tell users something; return each user once, with the id of the notification.
+
+    With a `key` the ids follow from it: repeated, nobody is told twice.
+
+    Raises:
+        Unavailable: Kafka did not acknowledge all of them; repeat it with the same key.
+    """
+    told = [(user_id, _id_of(key, user_id)) for user_id in dict.fromkeys(body.user_ids)]
+    published = await asyncio.gather(
+        *(
+            gateway.publisher.publish(
+                NOTIFICATIONS,
+                user_id,
+                encode_notification(notification_id, user_id, body.kind, body.data),
+                traceparent,
+            )
+            for user_id, notification_id in told
+        )
+    )
+    if not all(published):
+        raise Unavailable("kafka")
+    return told
+
+
+async def read_notifications(
+    gateway: Gateway, user: User, ids: Sequence[str] | None, *, traceparent: str
+) -> None:
+    """Mark a user's notifications as read; None: all that there are.
+
+    Raises:
+        Unavailable: Kafka did not acknowledge it; repeat it.
+    """
+    value = encode_notifications_read(user.id, ids)
+    if not await gateway.publisher.publish(NOTIFICATIONS, user.id, value, traceparent):
+        raise Unavailable("kafka")
+
+
+def _id_of(key: str | None, user_id: str) -> str:
+    if key is None:
+        return new_id()
+    return str(uuid5(_KEYS, orjson.dumps([key, user_id]).decode()))

@@ -1,0 +1,73 @@
+"""`/api/notifications` and `/api/users/{id}/notifications`: tell users, list, mark as read."""
+
+import orjson
+from aiohttp import web
+
+from app.archive.notifications import render_notification
+from app.clients import MONGODB_SECONDS, answering
+from app.errors import FieldError, RequestError
+from app.ids import is_given_id
+from app.telemetry.tracing import traceparent_of
+from web.actions import notifications as actions
+from web.identity import User, user_of
+from web.keys import GATEWAY
+from web.rest.bodies import answer, read_body, read_query
+from web.schemas import NotificationsQuery, Notify, ReadNotifications, check_idempotency_key
+
+
+async def notify(request: web.Request) -> web.Response:
+    """Tell users something; Kafka has it when this is answered."""
+    body = await read_body(request, Notify)
+    key = request.headers.get("Idempotency-Key")
+    told = await actions.notify(
+        request.app[GATEWAY],
+        body,
+        key=None if key is None else check_idempotency_key(key),
+        traceparent=_traceparent(request),
+    )
+    items = [{"userId": user_id, "id": notification_id} for user_id, notification_id in told]
+    return answer(orjson.dumps({"items": items}), status=202)
+
+
+async def list_page(request: web.Request) -> web.Response:
+    """Read a page of one's own notifications, newest first."""
+    user = _own(request)
+    query = read_query(request, NotificationsQuery)
+    archive = request.app[GATEWAY].notifications
+    async with answering("mongodb", MONGODB_SECONDS):
+        before = None
+        if query.before is not None:
+            before = await archive.get(user.id, query.before)
+            if before is None:
+                error = FieldError("before", "names no notification of this user")
+                raise RequestError("invalid", f"before {error.message}", [error])
+        found = await archive.page(user.id, query.limit + 1, before=before)
+    items = found[: query.limit]
+    bound = orjson.dumps(items[-1]["_id"] if len(found) > query.limit else None)
+    rendered = b",".join(map(render_notification, items))
+    return answer(b'{"items":[%s],"next":%s}' % (rendered, bound))
+
+
+async def mark_read(request: web.Request) -> web.Response:
+    """Mark one's own notifications as read: those of `ids`, or all."""
+    user = _own(request)
+    body = await read_body(request, ReadNotifications)
+    await actions.read_notifications(
+        request.app[GATEWAY], user, body.ids, traceparent=_traceparent(request)
+    )
+    return web.Response(status=204)
+
+
+def _own(request: web.Request) -> User:
+    user_id = request.match_info["id"]
+    if not is_given_id(user_id):
+        error = FieldError("id", "must be 1 to 64 of A-Z a-z 0-9 _ . : -")
+        raise RequestError("invalid", f"id {error.message}", [error])
+    user = user_of(request)
+    if user.id != user_id:
+        raise RequestError("forbidden", "these are another user's")
+    return user
+
+
+def _traceparent(request: web.Request) -> str:
+    return traceparent_of(request.headers.get("traceparent"))
