@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime
 
 from aiokafka import ConsumerRecord
+from aiokafka.errors import MessageSizeTooLargeError
 from faust.types.transports import ProducerT
 from prometheus_client import Counter
 
@@ -31,14 +32,12 @@ class DeadLetters:
             aiokafka.errors.KafkaError: Kafka does not have it; the record must not be acknowledged.
         """
         raw = refused.raw
-        await self._producer.send_and_wait(
-            self._topic.dead_letters,
-            raw.key,
-            raw.value,
-            raw.partition,
-            None,
-            self._headers(refused),
-        )
+        headers = self._headers(refused)
+        try:
+            await self._send(raw, raw.value, headers)
+        except MessageSizeTooLargeError:
+            # It was as long as a record may be, and a letter is longer. Its coordinates lead to it.
+            await self._send(raw, None, [*headers, ("value-omitted", b"too-long")])
         _dead_letters.labels(self._topic.name, refused.reason).inc()
         log.warning(
             "record_dead_lettered",
@@ -49,6 +48,13 @@ class DeadLetters:
                 "reason": refused.reason,
                 "error": refused.error,
             },
+        )
+
+    async def _send(
+        self, raw: ConsumerRecord, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> None:
+        await self._producer.send_and_wait(
+            self._topic.dead_letters, raw.key, value, raw.partition, None, headers
         )
 
     def _headers(self, refused: Refused) -> list[tuple[str, bytes]]:

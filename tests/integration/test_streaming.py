@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import faust
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import StreamT
@@ -125,6 +125,19 @@ async def committed(settings: Settings, topic: Topic) -> dict[int, int]:
     return {tp.partition: meta.offset for tp, meta in offsets.items() if tp.topic == topic.name}
 
 
+async def dead_letters(topic: Topic, settings: Settings, count: int) -> list[ConsumerRecord]:
+    consumer = AIOKafkaConsumer(
+        topic.dead_letters,
+        bootstrap_servers=list(settings.kafka_brokers),
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        return [await asyncio.wait_for(consumer.getone(), 10) for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
 async def test_records_are_handled_in_order_and_committed(
     topic: Topic, settings: Settings, producer: AIOKafkaProducer
 ) -> None:
@@ -152,19 +165,24 @@ async def test_malformed_record_lands_in_dead_letters_and_stops_nothing(
         )
         await send(producer, topic, "c1", 3)
         await until(lambda: rule.seen["c1"] == [1, 3])
-    consumer = AIOKafkaConsumer(
-        topic.dead_letters,
-        bootstrap_servers=list(settings.kafka_brokers),
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        letters = [await asyncio.wait_for(consumer.getone(), 10) for _ in range(2)]
-    finally:
-        await consumer.stop()
+    letters = await dead_letters(topic, settings, 2)
     assert letters[0].value == b"{not json"
     assert [dict(letter.headers)["reason"] for letter in letters] == [b"bad_json", b"wrong_key"]
     assert [dict(letter.headers)["source-offset"] for letter in letters] == [b"1", b"2"]
+
+
+async def test_malformed_record_of_the_greatest_length_stops_nothing(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    rule = Recorder()
+    async with running(topic, settings, rule):
+        await producer.send_and_wait(topic.name, b"x" * 1_048_480, key=b"c1")
+        await send(producer, topic, "c1", 1)
+        await until(lambda: rule.seen["c1"] == [1])
+    (letter,) = await dead_letters(topic, settings, 1)
+    assert letter.value is None
+    assert dict(letter.headers)["value-omitted"] == b"too-long"
+    assert dict(letter.headers)["source-offset"] == b"0"
 
 
 async def test_transient_failure_is_repeated_and_nothing_is_acknowledged_meanwhile(
