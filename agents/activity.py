@@ -1,32 +1,131 @@
-"""The activity agent."""
+"""The activity agent: sessions become who is in a channel, for Redis, the clients and the table.
 
-from typing import Any
+The table comes last: a batch that is cut off before it finds nothing done, and does all of it
+again. What clients are told follows, and is best effort.
+"""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from faust.types import StreamT
 
+from agents.active_lists import ActiveLists
 from agents.deps import Deps
+from agents.expiry import Expiry
+from agents.herald import Herald
+from agents.notices import Change, encode_frame
+from agents.rosters import Roster, Rosters
+from agents.sessions import Active, apply
+from app.records import ActiveUsersWanted, SessionEvent, Typing
 from app.streaming.application import Application
-from app.streaming.work import Barrier, Work
+from app.streaming.work import Barrier, Received, Work
+from tables.active_users import active_users_table
+from tables.positions import Position
+
+TYPING_MS: Final = 10_000
+"""What was typed so long ago, while Kafka was away or this group behind, is told to nobody."""
 
 
-class Rule:
-    """Decodes and acknowledges: no gateway publishes to `user-activity` yet."""
+@dataclass(slots=True)
+class Effects:
+    """What a batch comes to: the users it leaves in their channels (None: gone), who of them came
+    or left, whose lists are to be written anew, and who types."""
 
-    async def handle(self, work: Work) -> Barrier | None:
-        """Do nothing."""
-        return None
+    users: dict[tuple[str, str], Active | None] = field(default_factory=dict)
+    changes: defaultdict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
+    wanted: set[str] = field(default_factory=set)
+    typing: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    async def settle(self) -> None:
-        """Return at once: there is no table."""
+
+class ActivityRule:
+    """Applies joins and leaves, and passes typing on."""
+
+    def __init__(self, rosters: Rosters, lists: ActiveLists, herald: Herald, table: Any) -> None:
+        self._rosters = rosters
+        self._lists = lists
+        self._herald = herald
+        self._table = table
 
     def forget(self, partition: int) -> None:
-        """Drop nothing: nothing is remembered."""
+        """Load this partition's roster from the table again."""
+        self._rosters.forget(partition)
+
+    async def settle(self) -> None:
+        """Return when Kafka has the table writes of this batch's partition."""
+        await self._table.settle()
+
+    async def handle(self, work: Work) -> Barrier | None:
+        """Bring about the effects of a batch."""
+        partition = work.source.partition
+        await work.ensure_lease()
+        async with self._rosters.locks[partition]:
+            roster = self._rosters.of(partition)
+            effects = find_effects(roster, work, time.time_ns() // 1_000_000)
+            await self._write_lists(roster, effects)
+            await work.ensure_lease()
+            for (channel_id, user_id), active in effects.users.items():
+                roster.put(channel_id, user_id, active)
+            counts = {channel_id: roster.count(channel_id) for channel_id in effects.changes}
+        await self._herald.tell(effects.changes, counts)
+        await self._herald.publish(
+            (channel_id, encode_frame("typing", channel_id, {"userId": user_id, "userName": name}))
+            for (channel_id, user_id), name in effects.typing.items()
+        )
+        return None
+
+    async def _write_lists(self, roster: Roster, effects: Effects) -> None:
+        if effects.changes:
+            await self._lists.change(effects.changes)
+        if effects.wanted:
+            names = {channel_id: dict(roster.names(channel_id)) for channel_id in effects.wanted}
+            for (channel_id, user_id), active in effects.users.items():
+                if channel_id in names and active is not None:
+                    names[channel_id][user_id] = active.name
+                elif channel_id in names:
+                    names[channel_id].pop(user_id, None)
+            await self._lists.rewrite(names)
+
+
+def find_effects(roster: Roster, work: Work, now_ms: int) -> Effects:
+    """Return what a batch comes to; changes nothing."""
+    effects = Effects()
+    for item in work.received:
+        event = item.event
+        if isinstance(event, SessionEvent):
+            key = (event.channel_id, event.user_id)
+            held = effects.users[key] if key in effects.users else roster.find(*key)
+            position = Position(work.source.incarnation, work.source.partition, item.offset)
+            effects.users[key] = apply(held, event, position, now_ms)
+        elif isinstance(event, ActiveUsersWanted):
+            effects.wanted.add(event.channel_id)
+        elif isinstance(event, Typing) and not _is_stale(item, now_ms):
+            effects.typing[event.channel_id, event.user_id] = event.user_name
+    for (channel_id, user_id), active in list(effects.users.items()):
+        before = roster.find(channel_id, user_id)
+        if active is before:
+            del effects.users[channel_id, user_id]
+        elif active is None and before is not None:
+            effects.changes[channel_id].append(Change(user_id, before.name, has_come=False))
+        elif active is not None and (before is None or before.name != active.name):
+            effects.changes[channel_id].append(Change(user_id, active.name, has_come=True))
+    return effects
+
+
+def _is_stale(item: Received, now_ms: int) -> bool:
+    return now_ms - int(item.raw.timestamp) > TYPING_MS
 
 
 def register(app: Application, deps: Deps) -> None:
-    """Give `app` its agent."""
-    rule = Rule()
+    """Give `app` its table, its agent, and what runs beside it."""
+    table = active_users_table(app)
+    rosters, lists, herald = Rosters(app, table), ActiveLists(deps.redis), Herald(deps.redis)
+    rule = ActivityRule(rosters, lists, herald, table)
 
     @app.agent(app.records, name="activity")
     async def activity(stream: StreamT[Any]) -> None:
         await app.lanes.run(stream, rule)
+
+    app.task(Expiry(app, rosters, lists).run)
+    app.task(herald.run)

@@ -1,4 +1,4 @@
-"""The records that no document of a message stands behind: what users read, join, are named in."""
+"""The records of what users do: no document of a message stands behind them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,6 +23,36 @@ def encode_membership(kind: str, channel_id: str, user_id: str, by: str) -> byte
 def encode_projection_wanted(channel_id: str, user_id: str) -> bytes:
     """Return the value of a `projection_wanted` record."""
     return _encode("projection_wanted", channelId=channel_id, userId=user_id)
+
+
+def encode_session(
+    kind: str,
+    channel_id: str,
+    *,
+    user_id: str,
+    user_name: str,
+    session_id: str,
+    gateway_id: str,
+) -> bytes:
+    """Return the value of the record that a session began, was left, is closing or has expired."""
+    return _encode(
+        kind,
+        channelId=channel_id,
+        userId=user_id,
+        userName=user_name,
+        sessionId=session_id,
+        gatewayId=gateway_id,
+    )
+
+
+def encode_typing(channel_id: str, user_id: str, user_name: str) -> bytes:
+    """Return the value of a `typing` record."""
+    return _encode("typing", channelId=channel_id, userId=user_id, userName=user_name)
+
+
+def encode_active_users_wanted(channel_id: str) -> bytes:
+    """Return the value of an `active_users_wanted` record."""
+    return _encode("active_users_wanted", channelId=channel_id)
 
 
 def encode_notification(
