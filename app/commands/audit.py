@@ -26,11 +26,11 @@ from app.audit import (
     check_states,
 )
 from app.commands.output import print_json, print_line
-from app.commands.reading import read_all
 from app.commands.servers import kafka_reader, mongodb, redis_client
 from app.errors import CommandError
 from app.ids import is_given_id
 from app.keys import CACHE_LENGTH, channel_stream
+from app.reading import read_all
 from app.settings import Settings
 from app.topics import MESSAGES, partition_of
 

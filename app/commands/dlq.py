@@ -5,6 +5,7 @@ A letter stays in its topic until its retention is over; what was decided on it 
 
 import base64
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,10 +17,10 @@ from app.archive.pending import PendingMessages
 from app.archive.topics import NotedTopic, TopicRegistry
 from app.clients import Database
 from app.commands.output import print_json, print_line, print_table
-from app.commands.reading import read_all
 from app.commands.servers import kafka_producer, kafka_reader, mongodb
 from app.errors import CommandError
 from app.ids import is_message_id
+from app.reading import read_all
 from app.settings import Settings
 from app.topics import TOPICS, Topic
 
@@ -200,9 +201,9 @@ async def _read_one(reader: AIOKafkaConsumer, database: Database, at: Coordinate
     noted = (await TopicRegistry(database).find_all()).get(at.topic)
     if noted is not None and at.partition < noted.partitions:
         place = TopicPartition(at.topic, at.partition)
-        async for record in read_all(reader, [place], start=at.offset):
-            if record.offset != at.offset:
-                break
+        async with aclosing(read_all(reader, [place], start=at.offset)) as records:
+            record = await anext(records, None)
+        if record is not None and record.offset == at.offset:
             return Letter(record, await LetterStates(database).find(_key(at, noted)))
     raise CommandError(f"there is no dead letter at {at}")
 

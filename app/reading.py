@@ -1,6 +1,6 @@
 """Reads partitions from one place to their present end."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -13,11 +13,11 @@ async def read_all(
     *,
     start: int | None = None,
     since_ms: int | None = None,
-) -> AsyncIterator[ConsumerRecord]:
+) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield what is there now, each partition in order.
 
     Begins at offset `start`, or at the first record from `since_ms` (Unix milliseconds) on, or
-    with the first there is.
+    with the first there is. Close it (`aclosing`) if it is not read to its end.
     """
     ends = await reader.end_offsets(places)
     begins = await reader.beginning_offsets(places)
@@ -28,8 +28,21 @@ async def read_all(
         begins = {p: f.offset if (f := found[p]) is not None else ends[p] for p in places}
     elif start is not None:
         begins = {place: max(start, begins[place]) for place in places}
-    waiting = {place for place in places if begins[place] < ends[place]}
-    for place in places:
+    try:
+        async for record in _read(reader, begins, ends):
+            yield record
+    finally:
+        # Else it goes on to fetch, and to know of no other topic: a later question about one hangs.
+        reader.unsubscribe()
+
+
+async def _read(
+    reader: AIOKafkaConsumer,
+    begins: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> AsyncGenerator[ConsumerRecord, None]:
+    waiting = {place for place, begin in begins.items() if begin < ends[place]}
+    for place in waiting:
         reader.seek(place, begins[place])
     while waiting:
         fetched = await reader.getmany(*waiting, timeout_ms=_WAIT_MS)
