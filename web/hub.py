@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
@@ -72,6 +72,10 @@ class Hub:
         self.history = HistoryPages(history)
         self.mender = Mender(self, stream_log)
         self.sweep = Sweep(self)
+        self.arrivals: list[Callable[[Connection], None]] = []
+        """Called with every client that comes."""
+        self.departures: list[Callable[[Connection], None]] = []
+        """Called with every client that is gone, however it went."""
 
     async def start(self) -> None:
         """Connect to Redis, or go on trying; the sweep begins."""
@@ -123,6 +127,8 @@ class Hub:
         self._connections.add(connection)
         self.sweep.add(connection)
         _connections.labels(connection.transport_name).inc()
+        for arrived in self.arrivals:
+            arrived(connection)
 
     def disconnect(self, connection: Connection) -> None:
         """A client is gone: it leaves every stream."""
@@ -131,6 +137,8 @@ class Hub:
         self._connections.discard(connection)
         self.sweep.discard(connection)
         _connections.labels(connection.transport_name).dec()
+        for departed in self.departures:
+            departed(connection)
         connection.is_closed = True
         if not self._connections:
             self._emptied.set()
@@ -280,6 +288,7 @@ class Hub:
 
     def _deliver_ephemeral(self, stream: Stream, payload: bytes) -> None:
         self._deliver_arrived(stream)
+        stream.unlogged += 1
         batch = Batch([payload], is_ephemeral=True)
         for connection in stream.followers:
             if not connection.is_crowded:

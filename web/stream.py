@@ -18,7 +18,7 @@ class Stream:
     `joined` counts connections that follow or are being brought to where followers are.
     `heard` is the furthest place that was heard of and not given out, while a hole is being filled.
     `moved_tick` and `deserted_tick` are seconds of the sweep: the last event or comparison with
-    Redis, and the last leave.
+    Redis, and the last leave. `unlogged` counts what was heard that is in no log.
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Stream:
         "number",
         "opening",
         "seq",
+        "unlogged",
     )
 
     def __init__(self, key: StreamKey) -> None:
@@ -49,6 +50,7 @@ class Stream:
         self.mending: asyncio.Task[None] | None = None
         self.moved_tick = 0
         self.deserted_tick = 0
+        self.unlogged = 0
 
     @property
     def position(self) -> Position:

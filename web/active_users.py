@@ -1,0 +1,145 @@
+"""Who is in a channel, as the activity agent keeps it in Redis, and as `joined` says it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import orjson
+from redis.asyncio import Redis
+
+from app.clients import answering
+from app.keys import active_names, active_users
+from web.hub import Hub
+from web.stream import Stream
+
+LISTED: Final = 100
+"""Users that `joined` names; it counts all."""
+
+REDIS_SECONDS: Final = 1.0
+_FRESH_SECONDS: Final = 2.0
+"""What is told of presence may be lost: no list is taken for right for longer."""
+_REMEMBERED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveList:
+    """Some of a channel's users as JSON, and how many there are in all."""
+
+    items: orjson.Fragment
+    count: int
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What `joined` says of it."""
+        return {"activeUsers": self.items, "activeCount": self.count}
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A list, and the moment of its stream in which it was asked for."""
+
+    active: ActiveList
+    stream: Stream
+    unlogged: int
+    at: float
+
+    def is_current(self, stream: Stream, now: float) -> bool:
+        same = self.stream is stream and self.unlogged == stream.unlogged
+        return same and now - self.at < _FRESH_SECONDS
+
+
+class ActiveUsers:
+    """Reads the lists. A list is read once for all who join while nothing is told of the channel:
+    thousands of clients may come back at once."""
+
+    def __init__(self, redis: Redis, hub: Hub) -> None:
+        self._redis = redis
+        self._hub = hub
+        self._remembered: dict[str, _Remembered] = {}
+
+    async def of_streams(self, streams: Sequence[Stream]) -> list[ActiveList]:
+        """Return the list of each channel, with all that was told of it on its stream until now.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        now = time.monotonic()
+        known = {} if self._hub.is_catching_up else self._remembered
+        missing = [
+            (stream, stream.unlogged)
+            for stream in streams
+            if (held := known.get(stream.key.id)) is None or not held.is_current(stream, now)
+        ]
+        found: dict[str, ActiveList] = {}
+        if missing:
+            lists = await self._read([stream.key.id for stream, _ in missing])
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.clear()
+            for (stream, unlogged), active in zip(missing, lists, strict=True):
+                found[stream.key.id] = active
+                self._remembered[stream.key.id] = _Remembered(active, stream, unlogged, now)
+        return [found.get(s.key.id) or self._remembered[s.key.id].active for s in streams]
+
+    async def _read(self, channel_ids: Sequence[str]) -> list[ActiveList]:
+        now_ms = _now_ms()
+        async with answering("redis", REDIS_SECONDS):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for channel_id in channel_ids:
+                    key = active_users(channel_id)
+                    pipeline.zcount(key, now_ms, "+inf")
+                    pipeline.zrangebyscore(key, now_ms, "+inf", start=0, num=LISTED)
+                answers = await pipeline.execute()
+            counts, ids = answers[::2], answers[1::2]
+            names = await self._names(dict(zip(channel_ids, ids, strict=True)))
+        return [
+            ActiveList(orjson.Fragment(orjson.dumps(_items(users, names[channel_id]))), count)
+            for channel_id, users, count in zip(channel_ids, ids, counts, strict=True)
+        ]
+
+    async def _names(self, users: dict[str, list[bytes]]) -> dict[str, list[bytes | None]]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            asked = [channel_id for channel_id, ids in users.items() if ids]
+            for channel_id in asked:
+                pipeline.hmget(active_names(channel_id), users[channel_id])
+            answers = await pipeline.execute()
+        return {channel_id: [] for channel_id in users} | dict(zip(asked, answers, strict=True))
+
+    async def count(self, channel_id: str) -> int:
+        """Return how many users are in a channel.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering("redis", REDIS_SECONDS):
+            return int(await self._redis.zcount(active_users(channel_id), _now_ms(), "+inf"))
+
+    async def page(
+        self, channel_id: str, limit: int, after: str
+    ) -> tuple[list[dict[str, str]], int, str | None]:
+        """Return up to `limit` users by id, from above `after`; the count of all; and the id to go
+        on after, if there are more.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering("redis", REDIS_SECONDS):
+            found = await self._redis.zrangebyscore(active_users(channel_id), _now_ms(), "+inf")
+            ids = sorted(cast("list[bytes]", found))
+            above = [user for user in ids if user > after.encode()]
+            users = above[:limit]
+            names = (await self._names({channel_id: users}))[channel_id]
+        last = users[-1].decode() if len(above) > limit else None
+        return _items(users, names), len(ids), last
+
+
+def _items(users: Sequence[bytes], names: Sequence[bytes | None]) -> list[dict[str, str]]:
+    # A name may have gone in between: the id is better than nothing.
+    return [
+        {"userId": user.decode(), "userName": (name or user).decode()}
+        for user, name in zip(users, names, strict=True)
+    ]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
