@@ -1,37 +1,50 @@
 """The messages agent: numbers each message, and brings it to the cache, the clients, the counts.
 
-A batch, step by step (docs/events.md): find, plan, bulk write, append, table, barrier. Every step
+A batch, step by step (docs/events.md): find, plan, bulk write, append, tables, barrier. Every step
 is safe to repeat, so a batch may be cut off anywhere and come again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from faust.types import StreamT
 from prometheus_client import Counter
 
+from agents.appends import channel_appends, user_appends
 from agents.deps import Deps
+from agents.fold import fold_records
+from agents.mentions import Mention, mentions_in, publish_mentions
 from agents.plan import Change, Plan, make_plan
-from app.archive.documents import render
+from agents.read_states import ReadStates
+from app.archive.channels import OPEN
 from app.archive.marks import Election
-from app.keys import channel_stream
-from app.records import MessageCreated, MessageEvent
-from app.stream_log.log import Append, Entry, Source
+from app.records import ChannelRead, MemberJoined, MessageCreated, MessageEvent, ProjectionWanted
+from app.stream_log.log import Source
 from app.streaming.application import Application
 from app.streaming.work import Barrier, Received, Work
 from tables.channel_state import ChannelState, channel_state_table
+from tables.positions import Position
+from tables.projections import (
+    Projection,
+    number_projection,
+    projection_calls,
+    read_state_projection,
+)
+from tables.read_state import Key, ReadState, read_state_table
 
 _skipped = Counter("hubbub_records_skipped_total", "Records that have no effect.", ["reason"])
 
 
 class MessagesRule:
-    """Applies creations, edits and deletions of messages to their channels."""
+    """Applies to channels what happens to their messages, and what their members read."""
 
-    def __init__(self, deps: Deps, channel_state: Any) -> None:
+    def __init__(self, app: Application, deps: Deps) -> None:
+        self._app = app
         self._deps = deps
-        self._channel_state = channel_state
+        self._channel_state = channel_state_table(app)
+        self._read_state = read_state_table(app)
         self._newest: defaultdict[int, dict[str, int]] = defaultdict(dict)
         """By partition and channel, of the channels touched since the assignment."""
 
@@ -42,12 +55,12 @@ class MessagesRule:
     async def settle(self) -> None:
         """Return when Kafka has the table writes of this batch's partition."""
         await self._channel_state.settle()
+        await self._read_state.settle()
 
     async def handle(self, work: Work) -> Barrier | None:
         """Bring about the effects of a batch."""
-        records = [(item, item.event) for item in work.received if _is_of_message(item)]
-        if not records:
-            return None
+        records = [(i, i.event) for i in work.received if isinstance(i.event, MessageEvent)]
+        before = await self._numbers_before(work)
         plan, election = await self._settled_plan(work.source, records)
         for item in plan.unknown:
             work.refuse(item, "unknown_message", "no such message in this channel")
@@ -58,16 +71,22 @@ class MessagesRule:
             election = await self._deps.marks.apply(list(plan.marks.values()))
             # Clients may see these numbers from now on, so they are never given back.
             work.is_irrevocable = True
-        if plan.changes:
-            await work.ensure_lease()
-            await self._deps.log.append(work.source, _appends(plan.changes))
-            self._count(work.source, plan.changes)
-        return partial(self._deps.marks.confirm, self._deps.instance, election)
+        states = await self._fold(work, plan.changes, before)
+        if states.newcomers:
+            await self._deps.members.note(states.newcomers)
+        await work.ensure_lease()
+        await self._append(work, plan.changes, states)
+        self._write_tables(work.source, plan.changes, states)
+        return partial(self._finish, mentions_in(plan.changes), election) if records else None
+
+    # Messages
 
     async def _settled_plan(
         self, source: Source, records: list[tuple[Received, MessageEvent]]
     ) -> tuple[Plan, Election]:
         """Return the plan and, where it marks nothing, the election that its reading rests on."""
+        if not records:
+            return Plan(), None
         plan = await self._plan(source, records)
         if plan.marks:
             return plan, None
@@ -78,58 +97,136 @@ class MessagesRule:
 
     async def _plan(self, source: Source, records: list[tuple[Received, MessageEvent]]) -> Plan:
         documents = await self._deps.marks.find_all({event.changed_id for _, event in records})
-        newest = self._newest[source.partition]
         created = {e.channel_id for _, e in records if isinstance(e, MessageCreated)}
-        if unknown := [channel_id for channel_id in created if channel_id not in newest]:
+        first = min(item.offset for item, _ in records)
+        newest = await self._know_newest(source, first, created)
+        return make_plan(source, records, documents, newest)
+
+    async def _know_newest(
+        self, source: Source, first_offset: int, channel_ids: Collection[str]
+    ) -> dict[str, int]:
+        newest = self._newest[source.partition]
+        if unknown := [channel_id for channel_id in channel_ids if channel_id not in newest]:
             highest = await self._deps.marks.highest_numbers(unknown)
             for channel_id, number in highest.items():
                 counted = self._channel_state.get(channel_id)
-                newest[channel_id] = max(number, counted.number if counted else 0)
-        return make_plan(source, records, documents, newest)
+                if counted is None or _comes_again(counted, source, first_offset):
+                    newest[channel_id] = number
+                else:
+                    newest[channel_id] = max(number, counted.number)
+        return newest
 
-    def _count(self, source: Source, changes: Iterable[Change]) -> None:
-        numbered = {c.document["channelId"]: c for c in changes if c.number is not None}
-        for channel_id, change in numbered.items():
-            position = [source.incarnation, source.partition, change.offset]
-            counted = self._channel_state.get(channel_id)
-            if counted is None or counted.number < change.number:
-                self._channel_state[channel_id] = ChannelState(
-                    number=change.number, position=position
-                )
+    # Read states
 
-
-def _is_of_message(item: Received) -> bool:
-    return isinstance(item.event, MessageEvent)
-
-
-def _appends(changes: Iterable[Change]) -> list[Append]:
-    entries: defaultdict[str, list[Entry]] = defaultdict(list)
-    floors: dict[str, int] = {}
-    for change in changes:
-        document = change.document
-        channel_id = document["channelId"]
-        if change.number is not None:
-            floors.setdefault(channel_id, change.number - 1)
-        entries[channel_id].append(
-            Entry(
-                offset=change.offset,
-                type=change.event_type,
-                data=render(document),
-                number=change.number,
-                change=change.cache,
-                message_id=document["_id"],
-                rev=document["rev"],
+    async def _numbers_before(self, work: Work) -> dict[str, int]:
+        """The newest numbers that channels had before this batch, where it matters."""
+        read = {i.event.channel_id for i in work.received if isinstance(i.event, ChannelRead)}
+        joined = {i.event.channel_id for i in work.received if isinstance(i.event, MemberJoined)}
+        before: dict[str, int] = {}
+        if read:
+            newest = await self._know_newest(work.source, work.received[0].offset, read)
+            before = {channel_id: newest[channel_id] for channel_id in read}
+        if joined:
+            first = work.received[0].offset
+            before |= await self._deps.marks.numbers_before(
+                list(joined), work.source.incarnation, work.source.partition, first
             )
-        )
-    return [
-        Append(channel_stream(channel_id), items, floors.get(channel_id))
-        for channel_id, items in entries.items()
-    ]
+        return before
+
+    async def _fold(
+        self, work: Work, changes: Iterable[Change], before: Mapping[str, int]
+    ) -> ReadStates:
+        created = {change.offset: change for change in changes if change.number is not None}
+        naming = {c.document["channelId"] for c in created.values() if c.document.get("mentions")}
+        kinds = await self._deps.channels.kinds(naming) if naming else {}
+        closed = {channel_id for channel_id, kind in kinds.items() if kind != OPEN}
+        states = ReadStates(work.source, self._read_state.get)
+        fold_records(states, work.received, created, before, closed)
+        return states
+
+    # Effects
+
+    async def _append(self, work: Work, changes: Sequence[Change], states: ReadStates) -> None:
+        appends = [*channel_appends(changes), *user_appends(states.events)]
+        projections = [
+            *self._projections(work.source, changes, states),
+            *self._wanted(work, states),
+        ]
+        if appends or projections:
+            # Ahead: who asks for the counts because of an event finds it counted.
+            ahead = projection_calls(projections)
+            await self._deps.log.append(work.source, appends, ahead)
+
+    def _projections(
+        self, source: Source, changes: Iterable[Change], states: ReadStates
+    ) -> Iterator[Projection]:
+        for channel_id, (number, offset) in _newest_of(changes).items():
+            position = Position(source.incarnation, source.partition, offset)
+            yield number_projection(channel_id, number, position)
+        for key, state in states.changed.items():
+            yield _read_state_projection(key, state)
+
+    def _wanted(self, work: Work, states: ReadStates) -> Iterator[Projection]:
+        for item in work.received:
+            if isinstance(item.event, ProjectionWanted):
+                channel_id = item.event.channel_id
+                counted = self._channel_state.get(channel_id)
+                if counted is not None:
+                    position = Position(*counted.position)
+                    yield number_projection(channel_id, counted.number, position)
+                key = channel_id, item.event.user_id
+                state = states.get(key)
+                if state is not None:
+                    yield _read_state_projection(key, state)
+
+    def _write_tables(self, source: Source, changes: Iterable[Change], states: ReadStates) -> None:
+        for channel_id, (number, offset) in _newest_of(changes).items():
+            counted = self._channel_state.get(channel_id)
+            if counted is None or counted.number < number:
+                position = [source.incarnation, source.partition, offset]
+                self._channel_state[channel_id] = ChannelState(number=number, position=position)
+        for key, state in states.changed.items():
+            self._read_state[key] = state
+
+    async def _finish(self, mentions: Sequence[Mention], election: Election) -> None:
+        if mentions:
+            await publish_mentions(self._app.producer, mentions)
+        await self._deps.marks.confirm(self._deps.instance, election)
+
+
+def _newest_of(changes: Iterable[Change]) -> dict[str, tuple[int, int]]:
+    """The newest number that each channel is given, and the offset of its record."""
+    return {
+        change.document["channelId"]: (change.number, change.offset)
+        for change in changes
+        if change.number is not None
+    }
+
+
+def _read_state_projection(key: Key, state: ReadState) -> Projection:
+    return read_state_projection(
+        *key,
+        read=state.read,
+        mentions=state.mentions,
+        position=state.position,
+        left=state.left,
+    )
+
+
+def _comes_again(counted: ChannelState, source: Source, first_offset: int) -> bool:
+    """Whether the table has counted records that are delivered again from `first_offset` on.
+
+    MongoDB may have rolled back the numbers that were counted then. They are given again, so it
+    alone says where to begin.
+    """
+    incarnation, partition, offset = counted.position
+    is_same = incarnation == source.incarnation and partition == source.partition
+    return bool(is_same and offset >= first_offset)
 
 
 def register(app: Application, deps: Deps) -> None:
-    """Give `app` its table and its agent."""
-    rule = MessagesRule(deps, channel_state_table(app))
+    """Give `app` its tables and its agent."""
+    rule = MessagesRule(app, deps)
 
     @app.agent(app.records, name="messages")
     async def messages(stream: StreamT[Any]) -> None:

@@ -66,6 +66,9 @@ def make_plan(
             continue
         plan.changes.append(change)
         if not is_redelivery:
+            number, numbered_offset = given, item.offset
+            if given is None and mark is not None:
+                number, numbered_offset = mark.number, mark.numbered_offset
             plan.marks[event.changed_id] = Applied(
                 message_id=event.changed_id,
                 topic=source.topic,
@@ -73,7 +76,8 @@ def make_plan(
                 incarnation=source.incarnation,
                 partition=source.partition,
                 offset=item.offset,
-                number=given if given is not None else mark.number if mark else None,
+                number=number,
+                numbered_offset=numbered_offset,
             )
     return plan
 

@@ -9,6 +9,7 @@ from web.schemas import GivenId, MessageId, NotificationId
 
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 Number = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Answer(BaseModel):
@@ -103,6 +104,105 @@ class NotifiedUsers(Answer):
     """Who will be told, each user once, in the order in which they were named."""
 
     items: list[Notified]
+
+
+class Channel(Answer):
+    """A channel. One that was made by its first message or join has no name and no owner."""
+
+    id: GivenId
+    kind: Literal["open", "private", "direct"]
+    name: str | None
+    server_id: GivenId | None
+    owner_id: GivenId | None
+    created_at: Time
+
+
+class Member(Answer):
+    """A member of a channel."""
+
+    user_id: GivenId
+    role: Literal["owner", "moderator", "member"]
+    joined_at: Time
+
+
+class MemberPage(Answer):
+    """Members, by user id; `next` goes back in `after`."""
+
+    items: list[Member]
+    next: str | None
+
+
+class Read(Answer):
+    """How far a member has read a channel: up to the message of this number."""
+
+    user_id: GivenId
+    number: Count
+
+
+class ReadPage(Answer):
+    """Read receipts, by user id; `next` goes back in `after`."""
+
+    items: list[Read]
+    next: str | None
+
+
+class UnreadChannel(Answer):
+    """What a member has read of a channel whose newest message is `number`, and what not."""
+
+    channel_id: GivenId
+    unread: Count
+    mentions: Count
+    read: Count
+    number: Count
+
+
+class Unread(Answer):
+    """What a user has not read, in all and by channel: every channel they are a member of."""
+
+    total: Count
+    mentions: Count
+    channels: list[UnreadChannel]
+
+
+class ActiveUser(Answer):
+    """A user who is in a channel."""
+
+    user_id: GivenId
+    user_name: str
+
+
+class ActiveUserPage(Answer):
+    """Who is in a channel, by user id, and how many in all; `next` goes back in `after`."""
+
+    items: list[ActiveUser]
+    count: Annotated[int, Field(ge=0)]
+    next: str | None
+
+
+class UserPresence(Answer):
+    """Whether a user is connected to any gateway."""
+
+    user_id: GivenId
+    online: bool
+
+
+class UserPresences(Answer):
+    """Who is online, in the order asked."""
+
+    items: list[UserPresence]
+
+
+class ChannelStatistics(Answer):
+    """A channel over all gateways: `messages` ever numbered, `members`, `active_users` and their
+    `connections`, the newest message that is not deleted, and how many are `cached`."""
+
+    channel_id: GivenId
+    messages: Annotated[int, Field(ge=0)]
+    members: Annotated[int, Field(ge=0)]
+    active_users: Annotated[int, Field(ge=0)]
+    connections: Annotated[int, Field(ge=0)]
+    last_message: Message | None
+    cached: Annotated[int, Field(ge=0)]
 
 
 class WrongField(Answer):

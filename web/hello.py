@@ -1,8 +1,13 @@
 """What a client is told first, over either transport."""
 
+from dataclasses import dataclass
 from typing import Final
 
+from app.clients import answering
+from app.errors import Unavailable
+from tables.readers import read_channels, read_notification_count
 from web.connection import Connection
+from web.deps import Gateway
 from web.frames import encode
 from web.resume import Start
 from web.schemas import CONTENT_LENGTH
@@ -10,9 +15,38 @@ from web.sweep import HEARTBEAT_SECONDS
 
 FRAME_BYTES: Final = 64 * 1024
 MOST_CHANNELS: Final = 100
+REDIS_SECONDS: Final = 1.0
 
 
-def hello(connection: Connection, own: Start | None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What waits for a user."""
+
+    notifications: int = 0
+    unread: int = 0
+    mentions: int = 0
+
+
+async def read_counts(gateway: Gateway, user_id: str) -> Counts:
+    """Return what waits for a user; nothing if Redis is away: then the client reloads later.
+
+    To be called when the place in the user's own stream is known: every event behind that place
+    says what the count is after it.
+    """
+    try:
+        async with answering("redis", REDIS_SECONDS):
+            notifications = await read_notification_count(gateway.redis, user_id)
+            channels = await read_channels(gateway.redis, user_id)
+    except Unavailable:
+        return Counts()
+    return Counts(
+        notifications,
+        sum(channel.unread for channel in channels),
+        sum(channel.mentions for channel in channels),
+    )
+
+
+def hello(connection: Connection, own: Start | None, counts: Counts) -> bytes:
     """The `hello` of a connection that stands at `own` in its user's stream."""
     user = connection.user
     return encode(
@@ -26,7 +60,6 @@ def hello(connection: Connection, own: Start | None) -> bytes:
             "contentLength": CONTENT_LENGTH,
             "channels": MOST_CHANNELS,
         },
-        # No agent counts either yet.
-        unread={"total": 0, "mentions": 0},
-        notifications=0,
+        unread={"total": counts.unread, "mentions": counts.mentions},
+        notifications=counts.notifications,
     )

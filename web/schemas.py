@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 from pydantic import (
@@ -29,8 +29,11 @@ METADATA_BYTES: Final = 4096
 MENTIONS: Final = 50
 PAGE_LENGTH: Final = 100
 NAME_LENGTH: Final = 100
+MEMBERS: Final = 100
+LARGEST_NUMBER: Final = 10**15 - 1
 EMOJI: Final = r"[^\s\x00-\x1f\x7f-\x9f]{1,32}"
 NOTIFIED_USERS: Final = 100
+PRESENCE_USERS: Final = 100
 NAMED_ERRORS: Final = 20
 """Errors named in an answer; a hostile body could have thousands."""
 
@@ -200,6 +203,25 @@ class NotificationsQuery(Input):
     before: NotificationId | None = None
 
 
+def _split(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+class ActiveUsersQuery(Input):
+    """The query of `GET /api/channels/{id}/active-users`. `after`: the `next` of a page."""
+
+    limit: Limit = 50
+    after: GivenId | None = None
+
+
+class PresenceQuery(Input):
+    """The query of `GET /api/presence`: ids of users, separated by commas."""
+
+    user_ids: Annotated[
+        list[GivenId], BeforeValidator(_split), Field(min_length=1, max_length=PRESENCE_USERS)
+    ]
+
+
 class Notify(Input):
     """The body of `POST /api/notifications`: what each of these users is told."""
 
@@ -212,6 +234,35 @@ class ReadNotifications(Input):
     """The body of `POST /api/users/{id}/notifications/read`; without `ids`: all of them."""
 
     ids: Annotated[list[NotificationId], Field(max_length=PAGE_LENGTH)] | None = None
+
+
+class CreateChannel(Input):
+    """The body of `POST /api/channels`. A direct channel has no name, and one other member."""
+
+    kind: Literal["open", "private", "direct"]
+    name: DisplayName | None = None
+    id: GivenId | None = None
+    server_id: GivenId | None = None
+    members: Annotated[list[GivenId], Field(max_length=MEMBERS)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _check_name(self) -> "CreateChannel":
+        if (self.name is None) != (self.kind == "direct"):
+            raise PydanticCustomError("name", "name is required, but not of a direct channel")
+        return self
+
+
+class MembersQuery(Input):
+    """The query of `GET /api/channels/{id}/members` and `/reads`. `after`: a user id."""
+
+    limit: Limit = 50
+    after: GivenId | None = None
+
+
+class MarkRead(Input):
+    """The body of `POST /api/channels/{id}/read`; without `number`: the whole channel."""
+
+    number: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)] | None = None
 
 
 def decode(data: bytes | str) -> dict[str, Any]:

@@ -23,13 +23,14 @@ _KNOWN: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class NewChannel:
-    """A channel that a client wants; `pair` are the two members of a direct one."""
+    """A channel that a client wants; `pair` are the two members of a direct one, which nobody
+    owns."""
 
     id: str
     kind: str
     name: str | None
     server_id: str | None
-    owner_id: str
+    owner_id: str | None
     pair: tuple[str, str] | None = None
 
 
@@ -81,6 +82,15 @@ class Channels:
     async def find(self, channel_id: str) -> Document | None:
         """Return a channel."""
         return await self._channels.find_one({"_id": channel_id})
+
+    def has_seen(self, channel_id: str) -> bool:
+        """Whether this process knows that there is such a channel."""
+        return channel_id in self._kinds
+
+    async def of_server(self, server_id: str) -> list[str]:
+        """Return the ids of a server's channels."""
+        found = self._channels.find({"serverId": server_id}, {"_id": 1})
+        return [channel["_id"] async for channel in found]
 
     async def kinds(self, channel_ids: Collection[str]) -> dict[str, str]:
         """Return the kinds of those channels that are there, by id."""

@@ -34,6 +34,7 @@ class Applied:
     partition: int
     offset: int
     number: int | None
+    numbered_offset: int = 0
 
 
 class NumberConflict(Exception):  # noqa: N818 - it is what happened
@@ -79,7 +80,9 @@ class Marks:
     async def _seek(self, channel_ids: Sequence[str], query: dict[str, Any]) -> dict[str, int]:
         highest = dict.fromkeys(channel_ids, 0)
         for start in range(0, len(channel_ids), _CHANNELS_PER_QUERY):
-            seeks = [_seek_newest(c, query) for c in channel_ids[start : start + _CHANNELS_PER_QUERY]]
+            seeks = [
+                _seek_newest(c, query) for c in channel_ids[start : start + _CHANNELS_PER_QUERY]
+            ]
             async for row in self._messages.aggregate([{"$match": {"_id": None}}, *seeks]):
                 highest[row["channelId"]] = row["number"]
         return highest
@@ -172,7 +175,7 @@ def _mark(mark: Applied) -> dict[str, Any]:
     }
     if mark.number is not None:
         fields["number"] = {"$ifNull": ["$number", mark.number]}
-        numbered_by = [mark.incarnation, mark.partition, mark.offset]
+        numbered_by = [mark.incarnation, mark.partition, mark.numbered_offset]
         fields["numberedBy"] = {"$ifNull": ["$numberedBy", numbered_by]}
     return {"q": _before(mark), "u": [{"$set": fields}]}
 

@@ -32,16 +32,19 @@ class Members:
         ]
         await self._members.bulk_write(joins, ordered=False)
 
-    async def enter(self, user_id: str, channel_ids: Collection[str]) -> list[str]:
-        """Make a user a member of channels; return those of which Kafka may not know."""
+    async def enter(
+        self, user_id: str, channel_ids: Collection[str], is_open: Collection[str]
+    ) -> list[str]:
+        """Make a user a member of the open ones of these channels; return those of all of them
+        whose membership Kafka may not know."""
         mine = {"userId": user_id, "channelId": {"$in": list(channel_ids)}}
         found = self._members.find(mine, {"channelId": 1, "unpublished": 1})
         known = {member["channelId"]: member.get("unpublished", False) async for member in found}
-        fresh = [channel_id for channel_id in channel_ids if channel_id not in known]
+        fresh = [channel_id for channel_id in is_open if channel_id not in known]
         if fresh:
             joins = [_join(channel_id, user_id, MEMBER, unpublished=True) for channel_id in fresh]
             await self._members.bulk_write(joins, ordered=False)
-        return [channel_id for channel_id in channel_ids if known.get(channel_id, True)]
+        return [*fresh, *(channel_id for channel_id, waits in known.items() if waits)]
 
     async def confirm(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Note that Kafka has these memberships: (channel id, user id)."""
@@ -70,6 +73,15 @@ class Members:
         """Return those of these members of whom Kafka may not know."""
         query = {"channelId": channel_id, "userId": {"$in": list(user_ids)}, "unpublished": True}
         return [member["userId"] async for member in self._members.find(query, {"userId": 1})]
+
+    async def count(self, channel_id: str) -> int:
+        """Return how many members a channel has."""
+        return await self._members.count_documents({"channelId": channel_id})
+
+    async def channels_of(self, user_id: str) -> list[str]:
+        """Return the ids of the channels that a user is a member of."""
+        found = self._members.find({"userId": user_id}, {"channelId": 1})
+        return [member["channelId"] async for member in found]
 
     async def page(self, channel_id: str, limit: int, after: str = "") -> Sequence[Document]:
         """Return up to `limit` members, by user id, with ids above `after`."""

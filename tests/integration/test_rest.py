@@ -481,7 +481,7 @@ async def test_page_while_the_list_is_something_else_comes_from_mongodb(
 async def test_gateway_serves_its_openapi_document(client: Client) -> None:
     document = await (await client.get("/api/openapi.json")).json()
     assert document["openapi"] == "3.1.0"
-    assert set(document["paths"]) == {"/api/messages", "/api/messages/{id}"}
+    assert {"/api/messages", "/api/channels/{id}/read"} <= set(document["paths"])
 
 
 async def test_posts_with_one_key_through_three_gateways_are_one_message(

@@ -8,15 +8,18 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis as RedisClient
 
 from agents.burial import Burial
 from agents.deps import Deps
 from agents.messages import register
+from app.archive.channels import Channels
 from app.archive.indexes import ensure_indexes
 from app.archive.marks import Marks
+from app.archive.members import Members
 from app.archive.messages import Draft, Messages
+from app.archive.notifications import Notifications
 from app.archive.pending import PendingMessages
 from app.clients import Database, create_admin, create_producer
 from app.ids import new_id
@@ -44,6 +47,7 @@ class Bench:
     redis: RedisClient
     topic: Topic
     producer: AIOKafkaProducer
+    admin: AIOKafkaAdminClient
 
     @property
     def documents(self) -> Any:
@@ -101,7 +105,7 @@ async def bench(settings: Settings, database: Database, redis: RedisClient) -> A
     await admin.create_topics([NewTopic(each, PARTITIONS, 1) for each in names])
     TYPES[name] = TYPES["messages"]
     try:
-        yield Bench(settings, database, redis, topic, producer)
+        yield Bench(settings, database, redis, topic, producer, admin)
     finally:
         del TYPES[name]
         await producer.stop()
@@ -125,7 +129,9 @@ async def running_worker(bench: Bench, *, reconciles: bool = True) -> AsyncItera
         table=RedisTable,
         bury=Burial(pending, bench.topic, PARTITIONS).bury,
     )
-    register(app, Deps(Marks(bench.database), log, "worker"))
+    channels, members = Channels(bench.database), Members(bench.database)
+    told = Notifications(bench.database)
+    register(app, Deps(Marks(bench.database), log, bench.redis, "worker", channels, members, told))
     offsets = Offsets(bench.settings)
     reconciler = Reconciler(app, pending, offsets, every_seconds=0.1, after_seconds=0.3)
     tasks = [asyncio.create_task(reconciler.run())] if reconciles else []

@@ -34,6 +34,8 @@ async def send_message(
         key=key or body.nonce,
     )
     async with answering("mongodb", MONGODB_SECONDS):
+        if not gateway.channels.has_seen(body.channel_id):
+            await gateway.channels.ensure([body.channel_id])
         document, is_new = await gateway.messages.insert(draft)
     if is_new:
         await gateway.publisher.publish_change("message_created", document, traceparent)

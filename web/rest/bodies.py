@@ -1,4 +1,4 @@
-"""JSON in and out: a request's body checked against its model, an answer of ready bytes."""
+"""Requests and answers: what a request says, checked, and an answer of ready bytes."""
 
 from typing import Final, TypeVar
 
@@ -6,7 +6,9 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from app.errors import FieldError, RequestError
-from app.ids import is_message_id
+from app.ids import is_given_id, is_message_id
+from app.telemetry.tracing import traceparent_of
+from web.identity import User, user_of
 from web.schemas import parse
 
 JSON: Final = "application/json"
@@ -53,6 +55,36 @@ def message_id_of(request: web.Request) -> str:
     if not is_message_id(value):
         raise RequestError("invalid", "id is no message id", [FieldError("id", "is no message id")])
     return value
+
+
+def given_id_of(request: web.Request, name: str = "id") -> str:
+    """Return a channel's or a user's id that is in the path under this name.
+
+    Raises:
+        RequestError: `invalid`, it is no such id.
+    """
+    value = request.match_info[name]
+    if not is_given_id(value):
+        message = "must be 1 to 64 of A-Z a-z 0-9 _ . : -"
+        raise RequestError("invalid", f"{name} {message}", [FieldError(name, message)])
+    return value
+
+
+def owner_of(request: web.Request) -> User:
+    """Return who asks, who must be the user in the path.
+
+    Raises:
+        RequestError: `forbidden`, they are another; `not_authenticated` or `invalid`.
+    """
+    user_id, user = given_id_of(request, "id"), user_of(request)
+    if user.id != user_id:
+        raise RequestError("forbidden", "these are another user's")
+    return user
+
+
+def traceparent_in(request: web.Request) -> str:
+    """Return the request's trace context, or a new one."""
+    return traceparent_of(request.headers.get("traceparent"))
 
 
 def answer(

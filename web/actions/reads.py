@@ -1,0 +1,76 @@
+"""What a user can do about what they have not read: see it, and mark it as read."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from app.announcements import encode_read
+from app.clients import MONGODB_SECONDS, answering
+from app.errors import Unavailable
+from app.topics import MESSAGES
+from tables.readers import ReadChannel, read_channels, read_numbers
+from web.deps import Gateway
+from web.identity import User
+
+REDIS_SECONDS: Final = 1.0
+
+
+async def mark_read(
+    gateway: Gateway, user: User, channel_id: str, number: int | None, *, traceparent: str
+) -> None:
+    """Mark a channel as read up to a message's number; None: up to the newest known here.
+
+    Raises:
+        Unavailable: Kafka has not acknowledged it; repeat it.
+    """
+    newest = await _newest_number(gateway, channel_id)
+    # What is beyond the newest would mark messages that nobody has written yet.
+    number = newest if number is None else min(number, newest)
+    if number:
+        await _publish(gateway, user, {channel_id: number}, traceparent)
+
+
+async def clear_unread(gateway: Gateway, user: User, *, traceparent: str) -> None:
+    """Mark every channel as read that the user has not read.
+
+    Raises:
+        Unavailable: Redis does not answer, or Kafka has not acknowledged it; repeat it.
+    """
+    channels = await find_unread(gateway, user.id)
+    numbers = {c.channel_id: c.number for c in channels if c.unread or c.mentions}
+    await _publish(gateway, user, numbers, traceparent)
+
+
+async def find_unread(gateway: Gateway, user_id: str) -> Sequence[ReadChannel]:
+    """Return what a user has and has not read of the channels they are a member of.
+
+    Raises:
+        Unavailable: Redis does not answer.
+    """
+    async with answering("redis", REDIS_SECONDS):
+        return await read_channels(gateway.redis, user_id)
+
+
+async def _newest_number(gateway: Gateway, channel_id: str) -> int:
+    try:
+        async with answering("redis", REDIS_SECONDS):
+            known = (await read_numbers(gateway.redis, [channel_id]))[0]
+    except Unavailable:
+        known = None
+    if known is not None:
+        return known
+    async with answering("mongodb", MONGODB_SECONDS):
+        return await gateway.messages.highest_number(channel_id)
+
+
+async def _publish(gateway: Gateway, user: User, numbers: dict[str, int], traceparent: str) -> None:
+    acknowledged = await asyncio.gather(
+        *(
+            gateway.publisher.publish(
+                MESSAGES, channel_id, encode_read(channel_id, user.id, number), traceparent
+            )
+            for channel_id, number in numbers.items()
+        )
+    )
+    if not all(acknowledged):
+        raise Unavailable("kafka")
