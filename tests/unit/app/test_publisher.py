@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
 from app import publisher as module
+from app.outgoing import Reacted
 from app.publisher import FAILURES_BEFORE_NOT_WAITING, Publisher
 from app.topics import MESSAGES
 
@@ -108,3 +111,59 @@ async def test_drain_ends_in_time_and_leaves_nothing_running() -> None:
     await publisher.drain(0.02)
     assert not await waiting
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class Archive:
+    """Has a message that gets its number when it is asked for the second time."""
+
+    def __init__(self, **document: Any) -> None:
+        self.document = {
+            "_id": "m",
+            "channelId": "c",
+            "rev": 3,
+            "senderId": "u",
+            "senderName": "U",
+            "content": "x",
+            "createdAt": datetime(2026, 1, 1, tzinfo=UTC),
+            "changedAt": datetime(2026, 1, 1, tzinfo=UTC),
+            "pendingSince": datetime(2026, 1, 1, tzinfo=UTC),
+            **document,
+        }
+        self.asked = 0
+
+    async def get(self, _: str) -> dict[str, Any]:
+        self.asked += 1
+        return self.document if self.asked < 2 else {**self.document, "number": 7}
+
+
+async def test_reaction_to_a_message_without_number_is_published_when_it_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOOKS_AFTER_SECONDS", (0.01, 0.02, 0.03))
+    producer, archive = Producer(), Archive()
+    producer.open.set()
+    publisher = Publisher(producer, archive)  # type: ignore[arg-type]  # in place of both
+    reacted = Reacted("reaction_added", "👍", "ann", 2)
+    assert not await publisher.publish_reaction(reacted, archive.document, "00-0-0-00")
+    assert producer.values == []
+    await publisher.drain(1)
+    (value,) = [orjson.loads(value) for value in producer.values]
+    assert (value["eventId"], value["rev"], value["type"]) == ("m:2", 2, "reaction_added")
+    assert (value["messageId"], value["emoji"], value["userId"]) == ("m", "👍", "ann")
+    # The whole message as it is by now.
+    assert (value["message"]["rev"], value["message"]["number"]) == (3, 7)
+    assert archive.asked == 2
+
+
+async def test_reaction_that_was_applied_meanwhile_is_not_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOOKS_AFTER_SECONDS", (0.01,))
+    producer, archive = Producer(), Archive()
+    producer.open.set()
+    publisher = Publisher(producer, archive)  # type: ignore[arg-type]  # in place of both
+    del archive.document["pendingSince"]
+    reacted = Reacted("reaction_removed", "👍", "ann", 2)
+    assert not await publisher.publish_reaction(reacted, archive.document, "00-0-0-00")
+    await publisher.drain(1)
+    assert producer.values == []
