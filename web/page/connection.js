@@ -8,12 +8,14 @@ const PATIENCE_MS = 1500;
 /** @param {import("./client/hubbub.js").HubbubClient} client */
 export function startConnection(client) {
   let lostAtMs = 0;
+  let wasOnline = false;
   const show = () => {
     const { state } = client;
+    wasOnline ||= state === "online";
     if (state === "online") lostAtMs = 0;
     else lostAtMs ||= Date.now();
     const pill = byId("connection");
-    const word = wordOf(client);
+    const word = wordOf(state, wasOnline);
     // The same words again would be read out again.
     if (pill.textContent !== word) pill.textContent = word;
     pill.dataset.state = state;
@@ -27,11 +29,11 @@ export function startConnection(client) {
   show();
 }
 
-function wordOf({ state }) {
+function wordOf(state, wasOnline) {
   if (state === "online") return "Connected";
-  if (state === "waiting") return navigator.onLine === false ? "Offline" : "Reconnecting";
   if (state === "refused") return "Refused";
-  return "Connecting";
+  if (navigator.onLine === false) return "Offline";
+  return wasOnline ? "Reconnecting" : "Connecting";
 }
 
 function textOf({ state, retryAtMs }) {

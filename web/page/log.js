@@ -78,8 +78,10 @@ export class Log {
 
   #show() {
     const { channel } = this.#chat;
+    // By its end: the name above it goes when one of the same sender comes before it.
     const anchor = this.#isAtEnd ? null : this.#firstInView();
-    const top = anchor?.getBoundingClientRect().top;
+    const anchorKey = anchor?.dataset.key;
+    const bottom = anchor?.getBoundingClientRect().bottom;
     const items = this.#itemsOf(channel);
     const wanted = new Set(items.map((item) => item.key));
     for (const [key, { node }] of this.#nodes) {
@@ -94,6 +96,7 @@ export class Log {
       let node = known?.node;
       if (!node || (known.made !== made && !node.classList.contains("is-editing"))) {
         const fresh = create();
+        fresh.dataset.key = key;
         if (node === at) at = at.nextSibling;
         if (node) this.#replace(node, fresh);
         node = fresh;
@@ -104,8 +107,9 @@ export class Log {
     }
     this.#start.textContent = startOf(channel);
     if (this.#isAtEnd) this.scrollToEnd();
-    else if (anchor?.isConnected) {
-      this.#scroller.scrollTop += anchor.getBoundingClientRect().top - top;
+    else if (this.#nodes.has(anchorKey)) {
+      const { node } = this.#nodes.get(anchorKey);
+      this.#scroller.scrollTop += node.getBoundingClientRect().bottom - bottom;
     }
     this.#look();
   }
@@ -173,7 +177,8 @@ export class Log {
   #firstInView() {
     const { top } = this.#scroller.getBoundingClientRect();
     for (const node of this.#list.children) {
-      if (node.getBoundingClientRect().bottom > top) return node;
+      const isMessage = node.classList.contains("message");
+      if (isMessage && node.getBoundingClientRect().bottom > top) return node;
     }
     return null;
   }

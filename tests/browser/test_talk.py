@@ -1,0 +1,132 @@
+"""Two people talk: what one does, the other sees."""
+
+import re
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, expect
+
+from dev.processes import Process
+from tests.support.windows import open_window
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_message_edit_and_deletion_are_seen_by_the_other(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    async with open_window(browser, "Anna") as anna, open_window(browser, "Ben") as ben:
+        await anna.enter(gateway.url, channel)
+        await ben.enter(gateway.url, channel)
+        await anna.say("Hello Wrold", "to be deleted")
+        await ben.message("to be deleted").wait_for()
+        assert await ben.texts() == ["Hello Wrold", "to be deleted"]
+
+        await anna.message("Hello Wrold").hover()
+        await anna.message("Hello Wrold").get_by_role("button", name="Edit").click()
+        editor = anna.page.get_by_label("Edit your message")
+        await editor.fill("Hello World")
+        await editor.press("Enter")
+        await ben.message("Hello World").get_by_text("(edited)").wait_for()
+
+        await anna.message("to be deleted").hover()
+        await anna.message("to be deleted").get_by_role("button", name="Delete").click()
+        await anna.page.locator("#deletion").get_by_role("button", name="Delete").click()
+        await expect(ben.message("to be deleted")).to_have_count(0)
+        assert await ben.message("Hello World").get_by_role("button", name="Edit").count() == 0
+
+
+async def test_markup_of_others_stays_text_and_long_texts_stay_inside(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+    async with open_window(browser, "Anna", viewport={"width": 360, "height": 640}) as anna:
+        await anna.enter(gateway.url, channel)
+        await anna.say(hostile, "x" * 4000, "see https://example.org/?q=1.")
+        await anna.until_settled(3)
+        assert (await anna.texts())[:2] == [hostile, "x" * 4000]
+        assert await anna.page.locator(".log img, .log script").count() == 0
+        link = anna.page.locator(".text a")
+        assert await link.get_attribute("href") == "https://example.org/?q=1"
+        width = (
+            "[document.documentElement.scrollWidth, scroller.scrollWidth - scroller.clientWidth]"
+        )
+        assert await anna.evaluate(width) == [360, 0]
+
+
+async def test_history_is_loaded_on_scrolling_up_and_the_place_is_kept(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        for number in range(120):
+            body = {"content": f"line {number}", "channelId": channel, "senderId": "w",
+                    "senderName": "Writer"}  # fmt: skip
+            async with session.post(f"{gateway.url}/api/messages", json=body) as response:
+                assert response.status == 201
+    async with open_window(browser, "Anna") as anna:
+        await anna.enter(gateway.url, channel)
+        await anna.page.get_by_text("line 119", exact=True).wait_for()
+        assert await anna.page.locator(".message").count() == 50
+        oldest = anna.page.get_by_text("line 70", exact=True)
+        shift = """async () => {
+            const bottom = () => document.querySelector(`[data-key="${key}"]`)
+                .getBoundingClientRect().bottom;
+            const { key } = document.querySelector(".message").dataset;
+            scroller.scrollTop = 0;
+            const before = bottom();
+            await new Promise((done) => {
+                const observer = new MutationObserver(() => { observer.disconnect(); done(); });
+                observer.observe(log, { childList: true });
+            });
+            return Math.abs(bottom() - before);
+        }"""
+        assert await anna.evaluate(shift) < 1
+        await expect(oldest).to_be_in_viewport()
+        await anna.page.wait_for_function(
+            """() => { scroller.scrollTop = 0;
+                return document.querySelectorAll(".message").length === 120; }"""
+        )
+        assert await anna.texts() == [f"line {number}" for number in range(120)]
+        assert "beginning" in await anna.page.locator("#log-start").inner_text()
+
+
+async def test_keyboard_alone_is_enough(browser: Browser, gateway: Process, channel: str) -> None:
+    async with open_window(browser, "Anna") as anna:
+        keyboard = anna.page.keyboard
+        await anna.page.goto(gateway.url)
+        await keyboard.type("Anna")
+        await keyboard.press("Tab")
+        await keyboard.press("Control+A")
+        await keyboard.type(channel)
+        await keyboard.press("Enter")
+        await anna.until_state("online")
+        await keyboard.type("one")
+        await keyboard.press("Shift+Enter")
+        await keyboard.type("two")
+        await keyboard.press("Enter")
+        await anna.until_settled(1)
+        assert await anna.texts() == ["one\ntwo"]
+
+        await keyboard.press("ArrowUp")
+        await keyboard.press("Control+A")
+        await keyboard.type("three")
+        await keyboard.press("Enter")
+        await anna.message("three").wait_for()
+        await keyboard.press("Shift+Tab")
+        await keyboard.press("ArrowUp")
+        await keyboard.press("Delete")
+        await keyboard.press("Escape")
+        assert len(await anna.texts()) == 1
+        await keyboard.press("Delete")
+        await keyboard.press("Tab")
+        await keyboard.press("Enter")
+        await anna.until_settled(0)
+
+        await keyboard.press("Escape")
+        await keyboard.press("Control+K")
+        await keyboard.type(f"{channel}-other")
+        await keyboard.press("Enter")
+        await expect(anna.page).to_have_title(re.compile(f"#{channel}-other"))
+        await keyboard.press("Alt+ArrowUp")
+        await expect(anna.page).to_have_title(re.compile(f"#{channel} "))
+        await expect(anna.field).to_be_focused()
