@@ -26,6 +26,7 @@ from app.archive.topics import TopicRegistry
 from app.clients import create_admin, open_mongodb, open_redis, wait_for
 from app.errors import HubbubError, ProvisionError
 from app.keys import StreamKey
+from app.lag import watch_lag
 from app.offsets import Offsets
 from app.provisioning import ensure_known, watch_topic
 from app.reconciler import Reconciler
@@ -75,7 +76,10 @@ async def run(name: str, settings: Settings) -> int:
     told = Notifications(database)
     register(app, Deps(Marks(database), log, redis, instance, channels, members, told))
     offsets = Offsets(settings)
-    tasks = [asyncio.create_task(_end_with_topic(app, settings, registry))]
+    tasks = [
+        asyncio.create_task(_end_with_topic(app, settings, registry)),
+        asyncio.create_task(watch_lag(settings, topic, partitions)),
+    ]
     if topic is MESSAGES:
         tasks.append(asyncio.create_task(Reconciler(app, pending, offsets).run()))
     try:

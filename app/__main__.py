@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 
 from aiokafka.errors import KafkaError
@@ -27,9 +28,10 @@ def main() -> int:
     failed = COULD_NOT_CHECK if arguments.command == "audit" else 1
     try:
         settings = settings_module.load()
-        # What a command prints is its answer alone, for a program to read.
-        level = settings.log_level if arguments.command == "release" else "error"
-        logs.configure(level=level, form=settings.log_format)
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        if arguments.command != "release":
+            # What a command prints is its answer alone, for a program to read.
+            logging.disable()
         return asyncio.run(_run(arguments, settings))
     except HubbubError as error:
         sys.stderr.write(f"hubbub: {error}\n")

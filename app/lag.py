@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import Gauge
 
 from app.clients import Outage, create_admin, create_reader
-from app.reading import read_all
+from app.reading import follow, read_all
 from app.settings import Settings
 from app.topics import Topic
 
@@ -56,6 +56,7 @@ async def read_lags(
     """
     places = [TopicPartition(topic.name, partition) for partition in range(partitions)]
     offsets = await admin.list_consumer_group_offsets(topic.group)
+    follow(reader, places)
     begins, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
     lags = []
     for place in places:

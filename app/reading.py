@@ -7,6 +7,16 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 _WAIT_MS = 500
 
 
+def follow(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> None:
+    """Turn to these partitions, and fetch nothing yet.
+
+    aiokafka waits for ever for the leader of a topic that it does not follow, once it has followed
+    another.
+    """
+    reader.assign(places)
+    reader.pause(*places)
+
+
 async def read_all(
     reader: AIOKafkaConsumer,
     places: Sequence[TopicPartition],
@@ -19,9 +29,9 @@ async def read_all(
     Begins at offset `start`, or at the first record from `since_ms` (Unix milliseconds) on, or
     with the first there is. Close it (`aclosing`) if it is not read to its end.
     """
+    follow(reader, places)
     ends = await reader.end_offsets(places)
     begins = await reader.beginning_offsets(places)
-    reader.assign(places)
     if since_ms is not None:
         found = await reader.offsets_for_times(dict.fromkeys(places, since_ms))
         # None: no record is so late.
@@ -32,8 +42,7 @@ async def read_all(
         async for record in _read(reader, begins, ends):
             yield record
     finally:
-        # Else it goes on to fetch, and to know of no other topic: a later question about one hangs.
-        reader.unsubscribe()
+        reader.pause(*places)
 
 
 async def _read(
@@ -44,6 +53,7 @@ async def _read(
     waiting = {place for place, begin in begins.items() if begin < ends[place]}
     for place in waiting:
         reader.seek(place, begins[place])
+    reader.resume(*waiting)
     while waiting:
         fetched = await reader.getmany(*waiting, timeout_ms=_WAIT_MS)
         for place, records in fetched.items():

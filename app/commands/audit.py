@@ -30,7 +30,7 @@ from app.commands.servers import kafka_reader, mongodb, redis_client
 from app.errors import CommandError
 from app.ids import is_given_id
 from app.keys import CACHE_LENGTH, channel_stream
-from app.reading import read_all
+from app.reading import follow, read_all
 from app.settings import Settings
 from app.topics import MESSAGES, partition_of
 
@@ -164,6 +164,7 @@ class _Audit:
         """The channel's records, and from when on they can be expected: Kafka deletes old ones."""
         records: list[Recorded] = []
         key, oldest = self._channel_id.encode(), since
+        follow(self._reader, [self._place])
         begins = await self._reader.beginning_offsets([self._place])
         since_ms = int(since.timestamp() * 1000)
         async for raw in read_all(self._reader, [self._place], since_ms=since_ms):

@@ -169,6 +169,17 @@ async def test_lag_counts_what_a_stopped_worker_has_not_read(
     assert "SECONDS BEHIND" in (await run(stack, "lag")).out
 
 
+async def test_worker_exports_the_lag_of_its_group(worker: Process) -> None:
+    partition = partition_of(b"lag", PARTITIONS)
+    labels = f'{{group="messages-group",partition="{partition}",topic="messages"}}'
+    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+        while True:
+            async with session.get(f"{worker.url}/metrics") as response:
+                if f"hubbub_consumer_lag{labels} 0.0" in await response.text():
+                    return
+            await asyncio.sleep(0.5)
+
+
 # dlq
 
 
