@@ -77,13 +77,14 @@ def check_states(documents: Iterable[Document], now: datetime) -> list[Finding]:
     """Every change is applied after a while, and no message is a dead letter."""
     findings = []
     for document in documents:
-        since = document.get("pendingSince")
+        changed_at = document["changedAt"]
         if "deadLettered" in document:
             reason = document["deadLettered"]["reason"]
             detail = f"message {document['_id']} is a dead letter: {reason}"
             findings.append(Finding("dead_lettered", "mongodb", detail))
-        elif since is not None and since < now - UNDER_WAY:
-            detail = f"message {document['_id']} is pending since {format_time(since)}"
+        # Not by `pendingSince`, which the reconciler sets again.
+        elif "pendingSince" in document and changed_at < now - UNDER_WAY:
+            detail = f"message {document['_id']}, changed {format_time(changed_at)}, is pending"
             findings.append(Finding("pending", "mongodb", detail))
     return findings
 

@@ -37,7 +37,7 @@ class ChannelArchive:
     async def changed_since(self, since: datetime) -> Sequence[Document]:
         """Return the messages that were changed since a time, with what tells their state."""
         query = {"channelId": self._channel_id, "changedAt": {"$gte": since}}
-        fields = ("number", "rev", "createdAt", "pendingSince", "deadLettered")
+        fields = ("createdAt", "changedAt", "pendingSince", "deadLettered")
         found = self._messages.find(query, dict.fromkeys(fields, 1)).hint("channel_changed")
         return await found.to_list(None)
 

@@ -27,7 +27,9 @@ def test_numbers_are_one_to_n(numbers: list[int], findings: list[tuple[str, str]
 
 @pytest.mark.parametrize(("age_seconds", "count"), [(5, 0), (11, 1)])
 def test_message_is_pending_only_after_its_ordinary_way(age_seconds: int, count: int) -> None:
-    document = {"_id": "m", "pendingSince": NOW - timedelta(seconds=age_seconds)}
+    # Published again a moment ago.
+    changed_at = NOW - timedelta(seconds=age_seconds)
+    document = {"_id": "m", "changedAt": changed_at, "pendingSince": NOW}
     assert [f.kind for f in check_states([document], NOW)] == ["pending"] * count
 
 
