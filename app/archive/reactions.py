@@ -6,7 +6,6 @@ A reaction and what its message shows are written in one transaction. A reaction
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,7 +16,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from app.archive.documents import Document
-from app.clients import MONGODB_SECONDS, Database
+from app.clients import Database
 from app.errors import RequestError
 
 KINDS: Final = 20
@@ -72,7 +71,10 @@ def count_out(shown: Shown, emoji: str, first_users: Sequence[str]) -> list[dict
 
 
 class Reactions:
-    """The collection `reactions`, and what the messages show of it."""
+    """The collection `reactions`, and what the messages show of it.
+
+    A change that meets another one is tried again until its caller gives up.
+    """
 
     def __init__(self, database: Database) -> None:
         self._client = database.client
@@ -168,15 +170,7 @@ class Reactions:
         return changed
 
     async def _transact(self, message_id: str, attempt: Attempt) -> tuple[Document, bool] | None:
-        task = asyncio.create_task(self._take_turn(message_id, attempt))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        # Who is given up on by its caller goes on to its end, or aborts: that may take long, and
-        # the caller would have to wait for it.
-        return await asyncio.shield(task)
-
-    async def _take_turn(self, message_id: str, attempt: Attempt) -> tuple[Document, bool] | None:
-        deadline = time.monotonic() + MONGODB_SECONDS
+        """Bring a transaction about; if another was faster, try again for as long as it takes."""
         pause_seconds = 0.002
         async with self._lanes[hash(message_id) % LANES]:
             while True:
@@ -184,13 +178,25 @@ class Reactions:
                     return await self._attempt(attempt)
                 except PyMongoError as error:
                     # Another gateway's reaction, or an edit, was faster; or a primary has gone.
-                    is_transient = error.has_error_label("TransientTransactionError")
-                    if not is_transient or time.monotonic() > deadline:
+                    if not error.has_error_label("TransientTransactionError"):
                         raise
                 await asyncio.sleep(random.uniform(0, pause_seconds))
                 pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
     async def _attempt(self, attempt: Attempt) -> tuple[Document, bool] | None:
+        task = asyncio.create_task(self._run(attempt))
+        self._running.add(task)
+        task.add_done_callback(self._forget)
+        # Given up by its caller, it still has to be ended in MongoDB, which may not answer: the
+        # caller does not wait for that.
+        return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[tuple[Document, bool] | None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # Seen by its caller, if that has not given up.
+
+    async def _run(self, attempt: Attempt) -> tuple[Document, bool] | None:
         async with (
             await self._client.start_session() as session,
             # The write concern is the client's: a majority. It holds for what was only read, too.
