@@ -10,7 +10,9 @@ from typing import Final
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
+from app.archive.channels import Channels
 from app.archive.history import History
+from app.archive.members import Members
 from app.archive.messages import Messages
 from app.archive.notifications import Notifications
 from app.archive.reactions import Reactions
@@ -19,12 +21,14 @@ from app.publisher import Publisher
 from app.settings import Settings
 from app.stream_log.log import StreamLog
 from app.telemetry import health
+from web.active_users import ActiveUsers
 from web.deps import Gateway
 from web.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems, measure
 from web.page import assets
+from web.presence import Presence
 from web.routes import add_routes
 
 log = logging.getLogger(__name__)
@@ -45,18 +49,27 @@ def create_application(settings: Settings) -> web.Application:
     producer = create_producer(settings)
     messages = Messages(database)
 
+    gateway_id = secrets.token_hex(8)
     stream_log = StreamLog(redis, lambda stream: messages.highest_number(stream.id))
+    hub = Hub(settings, stream_log, History(database))
+    presence = Presence(producer, redis, gateway_id)
+    hub.arrivals.append(presence.connect)
+    hub.departures.append(presence.disconnect)
     gateway = Gateway(
-        id=secrets.token_hex(8),
+        id=gateway_id,
         settings=settings,
         messages=messages,
+        channels=Channels(database),
+        members=Members(database),
         reactions=Reactions(database),
         notifications=Notifications(database),
         cache=MessageCache(messages, stream_log, redis),
         publisher=Publisher(producer, messages),
         log=stream_log,
         redis=redis,
-        hub=Hub(settings, stream_log, History(database)),
+        hub=hub,
+        presence=presence,
+        active_users=ActiveUsers(redis, hub),
     )
 
     async def run(_: web.Application) -> AsyncIterator[None]:
@@ -71,6 +84,8 @@ def create_application(settings: Settings) -> web.Application:
             await wait_for("redis", redis.ping, timeout_seconds=timeout)
             await wait_for("kafka", producer.start, timeout_seconds=timeout)
             stack.push_async_callback(gateway.publisher.drain, DRAIN_SECONDS)
+            stack.push_async_callback(presence.stop)
+            presence.start()
             stack.push_async_callback(gateway.hub.stop)
             await gateway.hub.start()
             yield

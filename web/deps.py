@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
+from app.archive.channels import Channels
+from app.archive.members import Members
 from app.archive.messages import Messages
 from app.archive.notifications import Notifications
 from app.archive.reactions import Reactions
@@ -13,8 +15,10 @@ from app.settings import Settings
 from app.stream_log.log import StreamLog
 
 if TYPE_CHECKING:
+    from web.active_users import ActiveUsers
     from web.hub import Hub
     from web.message_cache import MessageCache
+    from web.presence import Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Gateway:
     id: str
     settings: Settings
     messages: Messages
+    channels: Channels
+    members: Members
     reactions: Reactions
     notifications: Notifications
     cache: "MessageCache"
@@ -31,3 +37,5 @@ class Gateway:
     log: StreamLog
     redis: Redis
     hub: "Hub"
+    presence: "Presence"
+    active_users: "ActiveUsers"

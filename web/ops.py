@@ -12,7 +12,7 @@ from app.errors import FieldError, RequestError, Unavailable
 from app.keys import channel_stream
 from app.telemetry.tracing import traceparent_of
 from web import actions
-from web.actions import reactions
+from web.actions import channels, reactions, reads
 from web.connection import Connection
 from web.deps import Gateway
 from web.frames import encode
@@ -21,7 +21,17 @@ from web.identity import sender_of
 from web.problems import describe
 from web.replay import follow
 from web.resume import Start, decide, open_stream
-from web.schemas import EditMessage, Emoji, GivenId, Input, MessageId, SendMessage, decode, parse
+from web.schemas import (
+    EditMessage,
+    Emoji,
+    GivenId,
+    Input,
+    MarkRead,
+    MessageId,
+    SendMessage,
+    decode,
+    parse,
+)
 
 CursorText = Annotated[str, Field(max_length=100)]
 OpId = Annotated[str, Field(max_length=64)] | Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -64,11 +74,23 @@ class DeleteMessageOp(Input):
     message_id: MessageId
 
 
+class TypingOp(Input):
+    """`typing`"""
+
+    channel_id: GivenId
+
+
 class ReactionOp(Input):
     """`add_reaction`, `remove_reaction`"""
 
     message_id: MessageId
     emoji: Emoji
+
+
+class ReadOp(MarkRead):
+    """`read`"""
+
+    channel_id: GivenId
 
 
 class Ping(Input):
@@ -105,7 +127,7 @@ async def join_channel(call: Call, frame: JoinChannel) -> None:
     """Follow a channel, from a cursor if one is given."""
     _check_count(call.connection, {frame.channel_id})
     key = channel_stream(frame.channel_id)
-    _enter(call, [await open_stream(call.gateway.hub, key, frame.since)])
+    await _enter(call, [await open_stream(call.gateway.hub, key, frame.since)])
 
 
 async def resume(call: Call, frame: Resume) -> None:
@@ -136,7 +158,7 @@ async def resume(call: Call, frame: Resume) -> None:
             call.refuse(result, channelId=channel_id)
         else:
             raise result
-    _enter(call, starts)
+    await _enter(call, starts)
     if own is None and not frame.channels:
         call.answer("ack")
 
@@ -146,10 +168,20 @@ def _check_count(connection: Connection, channel_ids: set[str]) -> None:
         raise RequestError("too_many_channels", f"a connection may follow {MOST_CHANNELS} channels")
 
 
-def _enter(call: Call, starts: list[Start]) -> None:
+async def _enter(call: Call, starts: list[Start]) -> None:
+    try:
+        active = await call.gateway.active_users.of_streams([start.stream for start in starts])
+    except BaseException as error:
+        for start in starts:
+            call.gateway.hub.release(start.stream)
+        if not isinstance(error, Unavailable):
+            raise
+        for start in starts:
+            call.refuse(error, channelId=start.stream.key.id)
+        return
     # Nothing is awaited between the answers and the attachment: what they say is still true.
     hub, connection = call.gateway.hub, call.connection
-    for start in starts:
+    for start, users in zip(starts, active, strict=True):
         stream = start.stream
         channel_id = stream.key.id
         if connection.is_closed:
@@ -159,14 +191,12 @@ def _enter(call: Call, starts: list[Start]) -> None:
             # Joined again: from now on only what this answer says.
             hub.leave(stream, connection)
         connection.streams[channel_id] = stream
-        call.answer("joined", channelId=channel_id, **start.fields, **_nobody())
+        call.gateway.presence.join(connection, channel_id)
+        call.answer("joined", channelId=channel_id, **start.fields, **users.fields)
     if not connection.is_closed:
         follow(hub, connection, starts)
-
-
-def _nobody() -> dict[str, Any]:
-    # No agent counts who is there yet.
-    return {"activeUsers": [], "activeCount": 0}
+        entered = [start.stream.key.id for start in starts]
+        hub.run(channels.enter_channels(call.gateway, connection.user, entered))
 
 
 async def leave_channel(call: Call, frame: LeaveChannel) -> None:
@@ -174,6 +204,7 @@ async def leave_channel(call: Call, frame: LeaveChannel) -> None:
     stream = call.connection.streams.pop(frame.channel_id, None)
     if stream is not None:
         call.gateway.hub.leave(stream, call.connection)
+        call.gateway.presence.leave(call.connection, frame.channel_id)
     call.answer("left", channelId=frame.channel_id)
 
 
@@ -208,6 +239,12 @@ async def delete_message(call: Call, frame: DeleteMessageOp) -> None:
     call.answer("ack")
 
 
+async def typing(call: Call, frame: TypingOp) -> None:
+    """As `POST /api/channels/{id}/typing`."""
+    await actions.show_typing(call.gateway, call.connection.user, frame.channel_id)
+    call.answer("ack")
+
+
 async def add_reaction(call: Call, frame: ReactionOp) -> None:
     """As `PUT /api/messages/{id}/reactions/{emoji}`."""
     await reactions.add_reaction(
@@ -227,6 +264,18 @@ async def remove_reaction(call: Call, frame: ReactionOp) -> None:
         call.connection.user,
         frame.message_id,
         frame.emoji,
+        traceparent=traceparent_of(None),
+    )
+    call.answer("ack")
+
+
+async def mark_read(call: Call, frame: ReadOp) -> None:
+    """As `POST /api/channels/{id}/read`."""
+    await reads.mark_read(
+        call.gateway,
+        call.connection.user,
+        frame.channel_id,
+        frame.number,
         traceparent=traceparent_of(None),
     )
     call.answer("ack")
@@ -252,8 +301,10 @@ OPS: Final = {
     "send_message": Op(SendMessage, send_message),
     "edit_message": Op(EditMessageOp, edit_message),
     "delete_message": Op(DeleteMessageOp, delete_message),
+    "typing": Op(TypingOp, typing),
     "add_reaction": Op(ReactionOp, add_reaction),
     "remove_reaction": Op(ReactionOp, remove_reaction),
+    "read": Op(ReadOp, mark_read),
     "ping": Op(Ping, ping),
 }
 

@@ -7,22 +7,43 @@ from aiohttp import web
 
 from app.ids import GIVEN_ID, MESSAGE_ID
 from web.answers import (
+    ActiveUserPage,
+    Channel,
+    ChannelStatistics,
+    MemberPage,
     Message,
     MessagePage,
     NotificationPage,
     NotifiedUsers,
     ReactionPage,
+    ReadPage,
     Tombstone,
+    Unread,
+    UserPresences,
 )
 from web.openapi import Call, describe_calls
-from web.rest import messages, notifications, reactions
+from web.rest import (
+    cache,
+    channels,
+    messages,
+    notifications,
+    presence,
+    reactions,
+    statistics,
+    unread,
+)
 from web.rest.bodies import answer
 from web.schemas import (
     EMOJI,
+    ActiveUsersQuery,
+    CreateChannel,
     EditMessage,
+    MarkRead,
+    MembersQuery,
     MessagesQuery,
     NotificationsQuery,
     Notify,
+    PresenceQuery,
     ReactionsQuery,
     ReadNotifications,
     SendMessage,
@@ -35,6 +56,7 @@ _OWN: Final = ("not_authenticated", "forbidden", "not_found")
 _MESSAGE: Final = {"id": MESSAGE_ID}
 _REACTION: Final = {"id": MESSAGE_ID, "emoji": EMOJI}
 _OWNER: Final = {"id": GIVEN_ID}
+_MEMBER: Final = {"id": GIVEN_ID, "userId": GIVEN_ID}
 
 CALLS: Final = (
     Call(
@@ -135,6 +157,125 @@ CALLS: Final = (
         answers={204: []},
         refusals=("not_authenticated", "forbidden"),
     ),
+    Call(
+        "POST",
+        "/api/channels",
+        channels.create,
+        headers=_USER,
+        body=CreateChannel,
+        answers={201: [Channel], 200: [Channel]},
+        refusals=("not_authenticated", "forbidden", "conflict"),
+    ),
+    Call(
+        "GET",
+        "/api/channels/{id}",
+        channels.get,
+        ids=_OWNER,
+        answers={200: [Channel]},
+        refusals=("not_found",),
+    ),
+    Call(
+        "GET",
+        "/api/channels/{id}/members",
+        channels.list_members,
+        ids=_OWNER,
+        query=MembersQuery,
+        answers={200: [MemberPage]},
+    ),
+    Call(
+        "PUT",
+        "/api/channels/{id}/members/{userId}",
+        channels.add_member,
+        ids=_MEMBER,
+        headers=_USER,
+        answers={204: []},
+        refusals=("not_authenticated", "forbidden", "conflict"),
+    ),
+    Call(
+        "DELETE",
+        "/api/channels/{id}/members/{userId}",
+        channels.remove_member,
+        ids=_MEMBER,
+        headers=_USER,
+        answers={204: []},
+        refusals=("not_authenticated", "forbidden"),
+    ),
+    Call(
+        "POST",
+        "/api/channels/{id}/read",
+        channels.mark_read,
+        ids=_OWNER,
+        headers=_USER,
+        body=MarkRead,
+        answers={204: []},
+        refusals=("not_authenticated", "forbidden"),
+    ),
+    Call(
+        "GET",
+        "/api/channels/{id}/reads",
+        channels.list_reads,
+        ids=_OWNER,
+        query=MembersQuery,
+        answers={200: [ReadPage]},
+    ),
+    Call(
+        "GET",
+        "/api/users/{id}/unread",
+        unread.get,
+        ids=_OWNER,
+        headers=_USER,
+        answers={200: [Unread]},
+        refusals=("not_authenticated", "forbidden"),
+    ),
+    Call(
+        "DELETE",
+        "/api/users/{id}/unread",
+        unread.clear,
+        ids=_OWNER,
+        headers=_USER,
+        answers={204: []},
+        refusals=("not_authenticated", "forbidden"),
+    ),
+    Call(
+        "GET",
+        "/api/channels/{id}/active-users",
+        presence.list_active,
+        ids=_OWNER,
+        query=ActiveUsersQuery,
+        answers={200: [ActiveUserPage]},
+    ),
+    Call(
+        "POST",
+        "/api/channels/{id}/typing",
+        presence.show_typing,
+        ids=_OWNER,
+        headers=_USER,
+        answers={204: []},
+        refusals=("not_authenticated", "forbidden"),
+    ),
+    Call(
+        "GET",
+        "/api/channels/{id}/stats",
+        statistics.get,
+        ids=_OWNER,
+        answers={200: [ChannelStatistics]},
+    ),
+    Call(
+        "GET",
+        "/api/presence",
+        presence.list_online,
+        query=PresenceQuery,
+        answers={200: [UserPresences]},
+    ),
+    Call(
+        "DELETE",
+        "/api/cache/channels/{id}",
+        cache.drop_channel,
+        ids=_OWNER,
+        answers={204: []},
+    ),
+    Call("DELETE", "/api/cache/servers/{id}", cache.drop_server, ids=_OWNER, answers={204: []}),
+    Call("DELETE", "/api/cache/users/{id}", cache.drop_user, ids=_OWNER, answers={204: []}),
     Call("GET", "/ws", websocket),
     Call("GET", "/api/events", events),
 )

@@ -15,10 +15,12 @@ from app.errors import FieldError, RequestError
 from app.ids import is_given_id
 from app.keys import StreamKey, channel_stream, user_stream
 from app.stream_log.cursor import Cursor
+from web.actions.channels import enter_channels
+from web.active_users import ActiveList
 from web.connection import Connection
 from web.cursor import CombinedCursor, checksum_of, pack, pack_position
 from web.frames import SSE_COMMENT, Batch, encode, sse_event
-from web.hello import MOST_CHANNELS, hello
+from web.hello import MOST_CHANNELS, Counts, hello, read_counts
 from web.hub import Hub
 from web.identity import User, user_of
 from web.keys import GATEWAY
@@ -125,22 +127,33 @@ class SseConnection(Connection):
 
 async def events(request: web.Request) -> web.StreamResponse:
     """`GET /api/events`"""
-    hub = request.app[GATEWAY].hub
+    gateway = request.app[GATEWAY]
+    hub = gateway.hub
     user = user_of(request)
     channel_ids = _channels_of(request)
     wanted = _wanted(request, channel_ids, user)
     response = _Response()
     connection = SseConnection(request, response, hub, user)
     starts = await _open_all(hub, wanted)
+    try:
+        active = await gateway.active_users.of_streams([start.stream for start in starts[:-1]])
+        counts = await read_counts(gateway, user.id)
+    except BaseException:
+        for start in starts:
+            hub.release(start.stream)
+        raise
     for start in starts[:-1]:
         connection.streams[start.stream.key.id] = start.stream
     connection.own = starts[-1].stream
     hub.connect(connection)
+    for channel_id in channel_ids:
+        gateway.presence.join(connection, channel_id)
     try:
         await response.prepare(request)
         # aiohttp sends its headers with the first bytes of the body.
         await response.write(RETRY)
-        _begin(hub, connection, starts, is_resumed=wanted[-1][1] is not None)
+        _begin(hub, connection, starts, active, counts, is_resumed=wanted[-1][1] is not None)
+        hub.run(enter_channels(gateway, user, channel_ids))
         await response.wait()
     finally:
         connection.shut(0)
@@ -148,19 +161,26 @@ async def events(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def _begin(hub: Hub, connection: SseConnection, starts: list[Start], *, is_resumed: bool) -> None:
+def _begin(
+    hub: Hub,
+    connection: SseConnection,
+    starts: list[Start],
+    active: list[ActiveList],
+    counts: Counts,
+    *,
+    is_resumed: bool,
+) -> None:
     *channels, own = starts
     connection.place(starts)
-    connection.send(hello(connection, own))
+    connection.send(hello(connection, own, counts))
     if is_resumed:
         connection.send(encode("resumed", **own.fields))
     last = len(channels) - 1
     # Before the last `joined`, whose id must not claim what is still to be replayed.
     follow(hub, connection, starts)
-    for index, start in enumerate(channels):
-        payload = encode(
-            "joined", channelId=start.stream.key.id, **start.fields, activeUsers=[], activeCount=0
-        )
+    for index, (start, users) in enumerate(zip(channels, active, strict=True)):
+        channel_id = start.stream.key.id
+        payload = encode("joined", channelId=channel_id, **start.fields, **users.fields)
         (connection.send_placed if index == last else connection.send)(payload)
 
 

@@ -20,7 +20,7 @@ from web.connection import Connection
 from web.deps import Gateway
 from web.frames import WS_PING, Batch, ws_close, ws_pong, ws_text
 from web.handshake import Upgraded, accept, take_over
-from web.hello import FRAME_BYTES, hello
+from web.hello import FRAME_BYTES, Counts, hello, read_counts
 from web.identity import User, user_of
 from web.keys import GATEWAY
 from web.problems import describe
@@ -160,7 +160,7 @@ class WsConnection(Connection, asyncio.Protocol):
         None while Redis is away: the sweep joins it later, and the client is told to reload.
         """
         hub = self._gateway.hub
-        start = None
+        start, counts = None, Counts()
         try:
             start = await open_stream(hub, user_stream(self.user.id), None)
         except Unavailable:
@@ -171,7 +171,8 @@ class WsConnection(Connection, asyncio.Protocol):
                 hub.release(start.stream)
                 return None
             self.own = start.stream
-        self.send(hello(self, start))
+            counts = await read_counts(self._gateway, self.user.id)
+        self.send(hello(self, start, counts))
         return start
 
     def _begin_own(self, own: Start) -> None:

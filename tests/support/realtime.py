@@ -10,9 +10,12 @@ from typing import Any, Self, cast
 import aiohttp
 import orjson
 from aiohttp import web
+from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis as RedisClient
 
+from app.archive.channels import Channels
 from app.archive.history import History
+from app.archive.members import Members
 from app.archive.messages import Messages
 from app.archive.notifications import Notifications
 from app.archive.reactions import Reactions
@@ -21,15 +24,24 @@ from app.keys import StreamKey, channel_stream
 from app.publisher import Publisher
 from app.settings import Settings
 from app.stream_log.log import Append, Entry, Source, StreamLog
+from web.active_users import ActiveUsers
 from web.deps import Gateway
 from web.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems
+from web.presence import Presence
 from web.sse import events
 from web.ws import websocket
 
 SOURCE = Source("messages", 0, "aaaaaaaa")
+
+
+class _NoKafka:
+    """Kafka is away: nothing is acknowledged."""
+
+    async def publish(self, *_: Any) -> bool:
+        return False
 
 
 class Realtime:
@@ -46,13 +58,18 @@ class Realtime:
             id="g1",
             settings=settings,
             messages=self.messages,
+            channels=Channels(database),
+            members=Members(database),
             reactions=Reactions(database),
             notifications=Notifications(database),
             cache=cast(MessageCache, None),
-            publisher=cast(Publisher, None),
+            publisher=cast(Publisher, _NoKafka()),
             log=self.log,
             redis=redis,
             hub=self.hub,
+            # Not started: who is here is told to nobody.
+            presence=Presence(cast(AIOKafkaProducer, None), redis, "g1"),
+            active_users=ActiveUsers(redis, self.hub),
         )
         self.url = ""
         self._offsets = 0
