@@ -31,7 +31,7 @@ from app.records import TYPES
 from app.settings import Settings
 from app.stream_log.log import StreamLog
 from app.streaming.application import Application
-from app.topics import Topic
+from app.topics import MESSAGES, Topic
 from tables.redis_table import RedisTable
 
 PARTITIONS = 2
@@ -96,7 +96,7 @@ class Bench:
 async def bench(settings: Settings, database: Database, redis: RedisClient) -> AsyncIterator[Bench]:
     """Make a topic in the form of `messages`, and the indexes."""
     name = f"messages-{new_id()[-8:]}"
-    topic = Topic(name, "channel_id", f"{name}-group", ("channel_state",))
+    topic = Topic(name, "channel_id", f"{name}-group", MESSAGES.tables)
     await ensure_indexes(database)
     admin, producer = create_admin(settings), create_producer(settings)
     await admin.start()
