@@ -17,7 +17,7 @@ LISTED: Final = 100
 """Users that `joined` names; it counts all."""
 
 REDIS_SECONDS: Final = 1.0
-_FRESH_SECONDS: Final = 2.0
+FRESH_SECONDS: Final = 2.0
 """What is told of presence may be lost: no list is taken for right for longer."""
 _REMEMBERED: Final = 1000
 
@@ -46,7 +46,7 @@ class _Remembered:
 
     def is_current(self, stream: Stream, now: float) -> bool:
         same = self.stream is stream and self.unlogged == stream.unlogged
-        return same and now - self.at < _FRESH_SECONDS
+        return same and now - self.at < FRESH_SECONDS
 
 
 class ActiveUsers:

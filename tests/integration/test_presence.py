@@ -14,7 +14,7 @@ from redis.asyncio import Redis as RedisClient
 from app.keys import active_users
 from dev.processes import Process
 from tests.support.clients import WebSocket, event_source, websocket
-from tests.support.presence_process import CLOSING_SECONDS, LEASE_SECONDS
+from tests.support.presence_process import CLOSING_SECONDS, LEASE_SECONDS, MISSING_SECONDS
 from tests.support.stack import Stack, running_stack
 
 GATEWAYS = ("web.1", "web.2")
@@ -343,3 +343,49 @@ async def test_stopped_gateways_counts_are_gone_at_once(
     assert (await get(one.url, "/api/channels/stop/stats"))["connections"] == 0
     assert (await get(one.url, "/api/presence?userIds=ann"))["items"][0]["online"] is False
     await until_who(one.url, "stop", set())
+
+
+async def test_gateway_that_was_frozen_past_its_lease_tells_its_sessions_again(
+    stack: Stack, gateways: list[Process], workers: list[Process]
+) -> None:
+    one, _ = gateways
+    (frozen,) = start(stack, "web.7")
+    try:
+        async with websocket(one.url) as watcher, websocket(frozen.url, "ann") as ann:
+            await watcher.join("frozen")
+            await ann.join("frozen")
+            await watcher.until(lambda _: len(changes(watcher, "frozen")) == 1)
+            frozen.freeze()
+            try:
+                await watcher.until(lambda _: len(changes(watcher, "frozen")) == 2, 30)
+            finally:
+                frozen.thaw()
+            await watcher.until(lambda _: len(changes(watcher, "frozen")) == 3)
+            assert [kind for kind, _ in changes(watcher, "frozen")] == [
+                "user_joined",
+                "user_left",
+                "user_joined",
+            ]
+            await asyncio.sleep(2 * MISSING_SECONDS)
+            assert await who(one.url, "frozen") == {"watcher", "ann"}
+    finally:
+        frozen.kill()
+
+
+async def test_join_does_not_wait_for_kafka_and_is_told_when_it_is_back(
+    stack: Stack, gateways: list[Process], workers: list[Process]
+) -> None:
+    one, two = gateways
+    async with websocket(one.url) as watcher, websocket(two.url, "ann") as ann:
+        await watcher.join("outage")
+        await until_who(one.url, "outage", {"watcher"})
+        stack.kafka.freeze()
+        try:
+            began = time.monotonic()
+            await ann.join("outage")
+            assert time.monotonic() - began < 1
+            await asyncio.sleep(1.5)
+            assert changes(watcher, "outage") == []
+        finally:
+            stack.kafka.thaw()
+        await watcher.until(lambda _: changes(watcher, "outage") == [("user_joined", "ann")], 30)

@@ -16,7 +16,7 @@ from app.commands.release import release
 from app.keys import channel_stream
 from app.settings import Settings
 from app.stream_log.log import Append, Entry, Source
-from app.topics import MESSAGES
+from app.topics import MESSAGES, Topic
 from web.answers import Message, MessagePage, ProblemDetails
 from web.application import create_application
 from web.deps import Gateway
@@ -69,12 +69,12 @@ async def problem(response: ClientResponse) -> tuple[int, str, list[str]]:
     return response.status, body["code"], [error["path"] for error in body.get("errors", [])]
 
 
-async def published(settings: Settings, channel: str) -> list[Any]:
-    """Every record of a channel that is in its topic now, in order, decoded from JSON."""
+async def published(settings: Settings, channel: str, topic: Topic = MESSAGES) -> list[Any]:
+    """Every record of a channel that is in a topic now, in order, decoded from JSON."""
     consumer = AIOKafkaConsumer(bootstrap_servers=list(settings.kafka_brokers))
     await consumer.start()
     try:
-        places = [TopicPartition(MESSAGES.name, n) for n in range(settings.topic_partitions)]
+        places = [TopicPartition(topic.name, n) for n in range(settings.topic_partitions)]
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
         ends = await consumer.end_offsets(places)
