@@ -1,6 +1,8 @@
 """What a user can do to others' messages: react, and take it back."""
 
-from app.archive.documents import Document, render
+from app.archive.documents import render
+from app.archive.reactions import Result
+from app.archive.shown_reactions import Wish
 from app.clients import MONGODB_SECONDS, answering
 from app.errors import RequestError
 from app.outgoing import Reacted
@@ -18,7 +20,7 @@ async def add_reaction(
         Unavailable: MongoDB did not confirm it within 5 s.
     """
     async with answering("mongodb", MONGODB_SECONDS):
-        found = await gateway.reactions.add(message_id, emoji, user.id)
+        found = await gateway.reactions.change(message_id, Wish(emoji, user.id, is_wanted=True))
     return await _publish(gateway, "reaction_added", found, emoji, user, traceparent=traceparent)
 
 
@@ -32,14 +34,14 @@ async def remove_reaction(
         Unavailable: MongoDB did not confirm it within 5 s.
     """
     async with answering("mongodb", MONGODB_SECONDS):
-        found = await gateway.reactions.remove(message_id, emoji, user.id)
+        found = await gateway.reactions.change(message_id, Wish(emoji, user.id, is_wanted=False))
     return await _publish(gateway, "reaction_removed", found, emoji, user, traceparent=traceparent)
 
 
 async def _publish(
     gateway: Gateway,
     kind: str,
-    found: tuple[Document, bool] | None,
+    found: Result | None,
     emoji: str,
     user: User,
     *,
@@ -47,8 +49,7 @@ async def _publish(
 ) -> bytes:
     if found is None:
         raise RequestError("not_found", "there is no such message")
-    message, is_changed = found
-    if is_changed:
-        reacted = Reacted(kind, emoji, user.id, message["rev"])
-        await gateway.publisher.publish_reaction(reacted, message, traceparent)
-    return render(message)
+    if found.rev is not None:
+        reacted = Reacted(kind, emoji, user.id, found.rev)
+        await gateway.publisher.publish_reaction(reacted, found.message, traceparent)
+    return render(found.message)
