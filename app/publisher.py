@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,9 @@ from app.topics import MESSAGES, REACTIONS, Topic
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS: Final = 1.0
+UNSTORED_WAIT_SECONDS: Final = 3.0
+"""For a record that no document stands behind: its caller is told of it only when Kafka has it."""
+
 FAILURES_BEFORE_NOT_WAITING: Final = 20
 IN_FLIGHT: Final = 10_000
 """Records kept while Kafka is away; what is beyond stays pending in MongoDB for the reconciler."""
@@ -72,15 +75,35 @@ class Publisher:
         return await self.publish(REACTIONS, document["channelId"], encode(document), traceparent)
 
     async def publish(self, topic: Topic, key: str, value: bytes, traceparent: str) -> bool:
-        """Publish a record; return whether Kafka has acknowledged it.
+        """Publish a record of a document; return whether Kafka has acknowledged it.
 
         Waits up to one second; goes on in the background after that. After 20 failures in a row it
         does not wait at all, until one send has succeeded.
         """
+        return await self._publish(topic, key, value, traceparent, WAIT_SECONDS)
+
+    async def publish_unstored(
+        self, topic: Topic, records: Iterable[tuple[str, bytes]], traceparent: str
+    ) -> list[bool]:
+        """Publish records that no document stands behind, each with its key; return of which
+        Kafka has acknowledged within three seconds.
+
+        Any other may reach it later, or be lost: whoever asked for it is to repeat it.
+        """
+        return await asyncio.gather(
+            *(
+                self._publish(topic, key, value, traceparent, UNSTORED_WAIT_SECONDS)
+                for key, value in records
+            )
+        )
+
+    async def _publish(
+        self, topic: Topic, key: str, value: bytes, traceparent: str, wait_seconds: float
+    ) -> bool:
         task = self._start(self._send(topic, key, value, traceparent))
         if task is None or self._failures >= FAILURES_BEFORE_NOT_WAITING:
             return False
-        done, _ = await asyncio.wait([task], timeout=WAIT_SECONDS)
+        done, _ = await asyncio.wait([task], timeout=wait_seconds)
         if not done:
             self._failures += 1
             return False

@@ -275,6 +275,41 @@ async def test_mentions_are_counted_until_they_are_read(chat: Chat, channel: str
     await chat.unread_is(bob, channel, 2, 1, 3, 5)
 
 
+# Membership
+
+
+async def test_membership_by_another_s_hand_is_told_and_counts_from_there(
+    chat: Chat, other: Chat, channel: str, bob: str
+) -> None:
+    await chat.post("alice", channel)
+    member = f"/api/channels/{channel}/members/{bob}"
+    async with websocket(other.url, bob) as client:
+        assert await chat.call("PUT", member, "alice") == (204, None)
+        frame = await client.until_type("member_joined")
+        assert (frame["userId"], frame["data"]) == (bob, {"channelId": channel, "by": "alice"})
+        assert await chat.unread(bob) == {channel: (0, 0, 1, 1)}
+        assert await chat.call("DELETE", member, "alice") == (204, None)
+        frame = await client.until_type("member_left")
+        assert frame["data"] == {"channelId": channel, "by": "alice"}
+        assert await chat.unread(bob) == {}
+        await chat.post("alice", channel)
+        # Following it again makes a member again, of an open channel.
+        await client.join(channel)
+        await client.until_type("member_joined", 2)
+    assert await chat.unread(bob) == {channel: (0, 0, 2, 2)}
+
+
+async def test_direct_messages_count_for_the_other_of_the_pair(
+    chat: Chat, other: Chat, bob: str
+) -> None:
+    status, made = await chat.call("POST", "/api/channels", "alice", kind="direct", members=[bob])
+    assert status == 201
+    await chat.post("alice", made["id"])
+    await chat.unread_is(bob, made["id"], 1, 0, 0, 1)
+    status, found = await other.call("POST", "/api/channels", bob, kind="direct", members=["alice"])
+    assert (status, found) == (200, made)
+
+
 # Crashes and outages
 
 

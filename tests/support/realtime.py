@@ -1,7 +1,7 @@
 """A gateway's realtime side alone, on real Redis and MongoDB: no Kafka, events appended by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -24,6 +24,7 @@ from app.keys import StreamKey, channel_stream
 from app.publisher import Publisher
 from app.settings import Settings
 from app.stream_log.log import Append, Entry, Source, StreamLog
+from app.topics import Topic
 from web.active_users import ActiveUsers
 from web.deps import Gateway
 from web.hub import Hub
@@ -40,8 +41,10 @@ SOURCE = Source("messages", 0, "aaaaaaaa")
 class _NoKafka:
     """Kafka is away: nothing is acknowledged."""
 
-    async def publish(self, *_: Any) -> bool:
-        return False
+    async def publish_unstored(
+        self, _: Topic, records: Iterable[tuple[str, bytes]], __: str
+    ) -> list[bool]:
+        return [False for _ in records]
 
 
 class Realtime:

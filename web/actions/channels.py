@@ -1,6 +1,5 @@
 """What a user can do to channels: make them, and come into and out of their members."""
 
-import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
@@ -94,7 +93,9 @@ async def remove_member(
         await gateway.members.remove(channel_id, member_id)
     left = encode_membership("member_left", channel_id, member_id, user.id)
     # Also if there was none: perhaps this repeats a call that came no further than MongoDB.
-    if not await gateway.publisher.publish(MESSAGES, channel_id, left, traceparent):
+    if not all(
+        await gateway.publisher.publish_unstored(MESSAGES, [(channel_id, left)], traceparent)
+    ):
         raise Unavailable("kafka")
 
 
@@ -120,17 +121,11 @@ async def _announce(gateway: Gateway, pairs: Sequence[Pair], by: str, traceparen
     Raises:
         Unavailable: Kafka has not acknowledged all of it, or MongoDB has not noted that it has.
     """
-    acknowledged = await asyncio.gather(
-        *(
-            gateway.publisher.publish(
-                MESSAGES,
-                channel_id,
-                encode_membership("member_joined", channel_id, user_id, by),
-                traceparent,
-            )
-            for channel_id, user_id in pairs
-        )
-    )
+    records = [
+        (channel_id, encode_membership("member_joined", channel_id, user_id, by))
+        for channel_id, user_id in pairs
+    ]
+    acknowledged = await gateway.publisher.publish_unstored(MESSAGES, records, traceparent)
     async with answering("mongodb", MONGODB_SECONDS):
         await gateway.members.confirm(
             pair for pair, is_there in zip(pairs, acknowledged, strict=True) if is_there

@@ -1,6 +1,5 @@
 """What a user can do about what they have not read: see it, and mark it as read."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -64,13 +63,9 @@ async def _newest_number(gateway: Gateway, channel_id: str) -> int:
 
 
 async def _publish(gateway: Gateway, user: User, numbers: dict[str, int], traceparent: str) -> None:
-    acknowledged = await asyncio.gather(
-        *(
-            gateway.publisher.publish(
-                MESSAGES, channel_id, encode_read(channel_id, user.id, number), traceparent
-            )
-            for channel_id, number in numbers.items()
-        )
-    )
-    if not all(acknowledged):
+    records = [
+        (channel_id, encode_read(channel_id, user.id, number))
+        for channel_id, number in numbers.items()
+    ]
+    if not all(await gateway.publisher.publish_unstored(MESSAGES, records, traceparent)):
         raise Unavailable("kafka")

@@ -102,7 +102,7 @@ def test_edit_in_the_batch_of_its_creation_is_applied_after_it() -> None:
         ("message_updated", None),
     ]
     (mark,) = plan.marks.values()
-    assert (mark.rev, mark.offset, mark.number) == (2, 6, 1)
+    assert (mark.rev, mark.offset, mark.number, mark.numbered_offset) == (2, 6, 1, 5)
 
 
 def test_change_of_a_message_without_number_stays_pending() -> None:
