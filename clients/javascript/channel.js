@@ -22,7 +22,10 @@ export class Channel {
   /** @type {string | null} where the next resume begins */
   cursor = null;
   name;
+  /** @type {"open" | "private" | "direct"} */
   kind = "open";
+  /** Who else is in a direct channel. @type {string | null} */
+  peerId = null;
   timeline = new Timeline();
   /** Who is here, by id. @type {Map<string, string>} */
   people = new Map();
@@ -38,13 +41,16 @@ export class Channel {
   refusal = "";
   /** @type {Draft[]} */
   drafts = [];
-  /** Sends go out one after another, so that a repeated one is never overtaken. */
-  sending = Promise.resolve();
 
   /** @param {string} id */
   constructor(id) {
     this.id = id;
     this.name = id;
+  }
+
+  /** Its name as people write it. */
+  get title() {
+    return (this.kind === "direct" ? "@" : "#") + this.name;
   }
 
   get unread() {

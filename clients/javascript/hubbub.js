@@ -4,16 +4,14 @@
  */
 
 import { Channel } from "./channel.js";
-import { Connection, RequestError } from "./connection.js";
+import { Connection } from "./connection.js";
+import { Outbox } from "./outbox.js";
+import { Rest, pathOfPage } from "./rest.js";
 
 export { RequestError } from "./connection.js";
 
-const PAGE_LENGTH = 50;
-const LONGEST_WAIT_MS = 15_000;
 /** The gateway lets one sign of typing through in this time. */
 const TYPING_PAUSE_MS = 5_000;
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * Events: `state`; `channels` (the list has changed); `channel` (`detail`: the channel in which
@@ -26,12 +24,14 @@ export class HubbubClient extends EventTarget {
   /** Newest first. @type {{id: string, kind: string, data: any, createdAt: string, readAt: string | null}[]} */
   notifications = [];
   unreadNotifications = 0;
+  /** Of everybody who was seen in any channel, by id. @type {Map<string, string>} */
+  names = new Map();
 
-  #url;
+  #rest;
   #connection;
+  #outbox;
   /** Where the user's own stream stands. @type {string | null} */
   #cursor = null;
-  #isStopped = false;
   /** Settled when the gateway has said what is unread. */
   #unreadKnown = Promise.resolve();
   /** @type {Map<string, number>} */
@@ -41,10 +41,11 @@ export class HubbubClient extends EventTarget {
   constructor({ url = location.origin, user }) {
     super();
     this.user = user;
-    this.#url = url;
-    const address = new URL("/ws", url);
+    this.#rest = new Rest(url, user);
+    const address = this.#rest.address("/ws");
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    this.#connection = new Connection(this.#signed(address).href);
+    this.#connection = new Connection(address.href);
+    this.#outbox = new Outbox(this.#connection, (channel) => this.#changed(channel));
     this.#connection.addEventListener("state", () => this.#emit("state"));
     this.#connection.addEventListener("open", () => this.#resume());
     this.#connection.addEventListener("frame", ({ detail }) => this.#handle(detail));
@@ -65,7 +66,6 @@ export class HubbubClient extends EventTarget {
   }
 
   connect() {
-    this.#isStopped = false;
     this.#connection.start();
   }
 
@@ -74,8 +74,10 @@ export class HubbubClient extends EventTarget {
     this.#connection.reconnect();
   }
 
+  /** Go away for good; what is still being sent may be lost. */
   close() {
-    this.#isStopped = true;
+    this.#rest.isStopped = true;
+    this.#outbox.stop();
     this.#connection.stop();
   }
 
@@ -86,10 +88,16 @@ export class HubbubClient extends EventTarget {
       channel = new Channel(channelId);
       this.channels.set(channelId, channel);
       if (this.#connection.isOpen) this.#enter(channel);
-      this.#learnName(channel);
       this.#emit("channels");
     }
     return channel;
+  }
+
+  /** Find or make the channel of two, and join it. @returns {Promise<Channel>} */
+  async joinDirect(userId) {
+    const body = { kind: "direct", members: [userId] };
+    const { id } = await this.fetch("/api/channels", { method: "POST", body });
+    return this.join(id);
   }
 
   /** Be no member of a channel any more. */
@@ -105,27 +113,12 @@ export class HubbubClient extends EventTarget {
    * @param {{mentions?: string[], replyTo?: string, metadata?: object}} [options]
    */
   send(channelId, content, options = {}) {
-    const channel = this.channels.get(channelId);
-    const nonce = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-    const draft = {
-      nonce,
-      frame: { channelId, content, nonce, ...options },
-      content,
-      replyTo: options.replyTo ?? null,
-      createdAt: new Date().toISOString(),
-      state: /** @type {const} */ ("sending"),
-      id: null,
-      shownAs: null,
-      error: "",
-    };
-    channel.drafts.push(draft);
-    return this.#queue(channel, draft);
+    return this.#outbox.send(this.channels.get(channelId), content, options);
   }
 
   /** Send a failed draft again, under its own key. */
   resend(channelId, draft) {
-    draft.state = "sending";
-    return this.#queue(this.channels.get(channelId), draft);
+    return this.#outbox.resend(this.channels.get(channelId), draft);
   }
 
   /** Drop a failed draft. */
@@ -158,10 +151,10 @@ export class HubbubClient extends EventTarget {
     this.#connection.request("typing", { channelId }, { isRepeated: false }).catch(() => {});
   }
 
-  /** Mark a channel read up to its newest message. */
+  /** Mark a channel read up to its newest message; nothing is done while `read` is unknown. */
   async markRead(channelId) {
     const channel = this.channels.get(channelId);
-    if (channel.read !== null && channel.read >= channel.number) return;
+    if (channel.read === null || channel.read >= channel.number) return;
     channel.markRead({ read: channel.number, mentions: 0, number: channel.number });
     this.#changed(channel);
     await this.#connection.request("read", { channelId, number: channel.number });
@@ -172,7 +165,7 @@ export class HubbubClient extends EventTarget {
     const { timeline } = this.channels.get(channelId);
     if (timeline.older === null) return false;
     const { run } = timeline;
-    const page = await this.#fetchPage(channelId, timeline.older);
+    const page = await this.fetch(pathOfPage(channelId, timeline.older));
     const isTaken = timeline.addOlder(run, page);
     if (isTaken) this.#changed(this.channels.get(channelId));
     return isTaken;
@@ -199,36 +192,14 @@ export class HubbubClient extends EventTarget {
    *
    * @param {string} path
    * @param {{method?: string, body?: object}} [options]
-   * @returns {Promise<any>} the JSON of the answer, null without one
-   * @throws {RequestError}
+   * @returns {Promise<any>} the JSON of the answer, null without one; rejected with a `RequestError`
    */
-  async fetch(path, { method = "GET", body } = {}) {
-    let response;
-    try {
-      // Who asks stands in the query: a header cannot hold every name.
-      response = await fetch(this.#signed(new URL(path, this.#url)), {
-        method,
-        headers: body ? { "Content-Type": "application/json" } : {},
-        body: body && JSON.stringify(body),
-      });
-    } catch {
-      throw new RequestError("disconnected");
-    }
-    if (response.ok) return response.status === 204 ? null : response.json();
-    const problem = await response.json().catch(() => ({}));
-    throw new RequestError(problem.code ?? "internal", problem.detail, {
-      retryAfterSeconds: Number(response.headers.get("Retry-After")) || undefined,
-    });
+  fetch(path, options) {
+    return this.#rest.fetch(path, options);
   }
 
   get #ownPath() {
     return `/api/users/${encodeURIComponent(this.user.id)}`;
-  }
-
-  #signed(address) {
-    address.searchParams.set("userId", this.user.id);
-    address.searchParams.set("userName", this.user.name);
-    return address;
   }
 
   /** Go on where the last connection ended; it must be the first thing that a new one is told. */
@@ -267,7 +238,7 @@ export class HubbubClient extends EventTarget {
   }
 
   async #enterLater(channel, seconds) {
-    await sleep(seconds * 1000);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     if (this.channels.has(channel.id) && this.#connection.isOpen) this.#enter(channel);
   }
 
@@ -312,7 +283,11 @@ export class HubbubClient extends EventTarget {
   #take(channel, { recovered, activeUsers, activeCount }) {
     channel.people = new Map(activeUsers.map((it) => [it.userId, it.userName]));
     channel.activeCount = activeCount;
-    if (!recovered) this.#reload(channel);
+    for (const { userId, userName } of activeUsers) this.names.set(userId, userName);
+    if (!recovered) {
+      this.#reload(channel);
+      this.#describe(channel);
+    }
     this.#changed(channel);
   }
 
@@ -333,6 +308,7 @@ export class HubbubClient extends EventTarget {
         channel.apply(data.message, this.user.id);
         break;
       case "user_joined":
+        this.names.set(data.userId, data.userName);
         channel.enter(data.userId, data.userName);
         break;
       case "user_left":
@@ -358,6 +334,7 @@ export class HubbubClient extends EventTarget {
 
   #applyNew(channel, message) {
     const isChanged = channel.apply(message, this.user.id);
+    if (!message.deleted) this.names.set(message.senderId, message.senderName);
     channel.typing.delete(message.senderId);
     if (!isChanged || message.deleted) return;
     if (message.mentions.includes(this.user.id) && message.senderId !== this.user.id) {
@@ -380,37 +357,13 @@ export class HubbubClient extends EventTarget {
     this.#emit("notifications");
   }
 
-  #queue(channel, draft) {
-    this.#changed(channel);
-    const sent = channel.sending.then(() => this.#deliver(channel, draft));
-    channel.sending = sent;
-    return sent;
-  }
-
-  async #deliver(channel, draft) {
-    while (!this.#isStopped) {
-      try {
-        const { message } = await this.#connection.request("send_message", draft.frame);
-        channel.accept(draft, message);
-        break;
-      } catch (error) {
-        if (!error.isTemporary) {
-          draft.state = "failed";
-          draft.error = error.message;
-          break;
-        }
-        await sleep(error.retryAfterSeconds * 1000);
-      }
-    }
-    this.#changed(channel);
-  }
-
   /** Show what a fresh client would show. */
   async #reload(channel) {
     const run = channel.timeline.beginReload();
-    const page = await this.#insist(() => this.#fetchPage(channel.id));
+    const page = await this.#rest.insist(pathOfPage(channel.id));
     if (!page || !channel.timeline.finishReload(run, page)) return;
     channel.discardAccepted();
+    for (const { senderId, senderName } of page.items) this.names.set(senderId, senderName);
     channel.number = Math.max(channel.number, channel.timeline.newest);
     this.#changed(channel);
     const { number } = channel;
@@ -420,19 +373,13 @@ export class HubbubClient extends EventTarget {
     this.#changed(channel);
   }
 
-  #fetchPage(channelId, before = "") {
-    const query = new URLSearchParams({ channelId, limit: String(PAGE_LENGTH) });
-    if (before) query.set("before", before);
-    return this.fetch(`/api/messages?${query}`);
-  }
-
   #reloadUser() {
     this.#unreadKnown = this.#reloadUnread();
     this.#reloadNotifications();
   }
 
   async #reloadUnread() {
-    const unread = await this.#insist(() => this.fetch(`${this.#ownPath}/unread`));
+    const unread = await this.#rest.insist(`${this.#ownPath}/unread`);
     for (const it of unread?.channels ?? []) {
       const channel = this.join(it.channelId);
       channel.markRead(it);
@@ -441,7 +388,7 @@ export class HubbubClient extends EventTarget {
   }
 
   async #reloadNotifications() {
-    const page = await this.#insist(() => this.fetch(`${this.#ownPath}/notifications`));
+    const page = await this.#rest.insist(`${this.#ownPath}/notifications`);
     if (!page) return;
     this.notifications = page.items;
     const count = page.items.filter((it) => it.readAt === null).length;
@@ -449,27 +396,18 @@ export class HubbubClient extends EventTarget {
     this.#emit("notifications");
   }
 
-  async #learnName(channel) {
-    const found = await this.#insist(() =>
-      this.fetch(`/api/channels/${encodeURIComponent(channel.id)}`),
-    );
+  /** Learn a channel's kind and name; a direct one is named by the other of its two members. */
+  async #describe(channel) {
+    const path = `/api/channels/${encodeURIComponent(channel.id)}`;
+    const found = await this.#rest.insist(path);
     if (!found) return;
-    channel.name = found.name ?? channel.id;
-    channel.kind = found.kind;
-    this.#changed(channel);
-  }
-
-  /** Ask until it is answered; null if it is refused. */
-  async #insist(ask) {
-    for (let waitMs = 500; !this.#isStopped; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (!error.isTemporary) return null;
-        await sleep(waitMs / 2 + (Math.random() * waitMs) / 2);
-      }
+    if (found.kind === "direct") {
+      const members = await this.#rest.insist(`${path}/members`);
+      channel.peerId = members?.items.find((it) => it.userId !== this.user.id)?.userId ?? null;
     }
-    return null;
+    channel.kind = found.kind;
+    channel.name = found.name ?? channel.id;
+    this.#changed(channel);
   }
 
   #forget(channelId) {
@@ -479,6 +417,7 @@ export class HubbubClient extends EventTarget {
   }
 
   #changed(channel) {
+    if (channel.peerId) channel.name = this.names.get(channel.peerId) ?? channel.peerId;
     this.#emit("channel", channel);
   }
 

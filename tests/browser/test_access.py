@@ -26,7 +26,7 @@ SMALL: Final = """() => [...document.querySelectorAll("button, input, textarea")
     .filter((node) => node.checkVisibility({ visibilityProperty: true }))
     .filter((node) => !node.closest(".reactions, .text"))
     .map((node) => [node.id || node.outerHTML, node.getBoundingClientRect()])
-    .filter(([, { width, height }]) => width < 44 || height < 44)
+    .filter(([, { width, height }]) => width < 43.9 || height < 43.9)
     .map(([name, { width, height }]) => `${name}: ${width} × ${height}`)"""
 
 # WCAG 2.2, 1.4.3: 4.5 for text. Colours are drawn, to have them as sRGB.

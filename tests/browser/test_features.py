@@ -80,3 +80,30 @@ async def test_mention_rings_the_bell_and_unread_goes_when_it_is_read(
         await anna.until_state("online")
         await expect(listed).to_have_accessible_name(channel)
         await expect(bell).to_have_accessible_name("Notifications, 0 unread")
+
+
+async def test_direct_talk_is_begun_by_a_name_and_appears_for_the_other(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    async with open_window(browser, "Carla") as carla, open_window(browser, "Dan") as dan:
+        await carla.enter(gateway.url, channel)
+        await dan.enter(gateway.url, channel)
+        await carla.page.get_by_role("button", name="Message Dan").click()
+        await expect(carla.page.locator("#room-name")).to_have_text("@Dan")
+        await carla.say("between us")
+        listed = dan.page.get_by_role("navigation").get_by_role("button", name="Carla, 1 unread")
+        await listed.click()
+        await dan.message("between us").wait_for()
+        await expect(dan.page.locator("#room-name")).to_have_text("@Carla")
+
+
+async def test_mention_in_front_of_ones_eyes_leaves_the_bell_silent(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    async with open_window(browser, "Carla") as carla, open_window(browser, "Dan") as dan:
+        await carla.enter(gateway.url, channel)
+        await dan.enter(gateway.url, channel)
+        await carla.say("@Dan hello")
+        await dan.message("@Dan hello").wait_for()
+        await expect(dan.page.locator("#notification-list li")).to_contain_text(["mentioned you"])
+        await expect(dan.page.locator("#bell")).to_have_accessible_name("Notifications, 0 unread")

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 from playwright.async_api import Browser
+from redis import Redis as RedisClient
 
 from dev.processes import Process
+from tests.support.stack import Stack
 from tests.support.windows import open_window
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -97,3 +99,22 @@ async def test_page_that_is_loaded_again_shows_the_same(
         await anna.page.reload()
         await anna.until_settled(2)
         assert await anna.texts() == ["one", "two"]
+
+
+async def test_log_that_redis_lost_is_read_anew(
+    browser: Browser, stack: Stack, gateway: Process, channel: str
+) -> None:
+    async with open_window(browser, "Anna") as anna, open_window(browser, "Ben") as ben:
+        await anna.enter(gateway.url, channel)
+        await ben.enter(gateway.url, channel)
+        await anna.say("one", "two")
+        await ben.until_settled(2)
+        await ben.page.context.set_offline(True)
+        await ben.until_state("waiting")
+        with RedisClient(host="127.0.0.1", port=stack.redis.port) as redis:
+            redis.delete(f"{{messages:{channel}}}:log", f"{{messages:{channel}}}:meta")
+        await anna.say("three")
+        await anna.until_settled(3)
+        await ben.page.context.set_offline(False)
+        await ben.until_settled(3)
+        assert await ben.texts() == await anna.texts() == ["one", "two", "three"]

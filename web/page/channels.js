@@ -16,7 +16,7 @@ export function startChannels(chat) {
     const unread = chat.channels.filter((channel) => channel.unread > 0);
     const count = unread.reduce((sum, channel) => sum + channel.unread, 0);
     byId("channels-badge").hidden = unread.every((channel) => channel === chat.channel);
-    document.title = `${count ? `(${count}) ` : ""}#${chat.channel.name} · Hubbub`;
+    document.title = `${count ? `(${count}) ` : ""}${chat.channel.title} · Hubbub`;
   });
   chat.client.addEventListener("channels", render);
   chat.client.addEventListener("channel", render);
@@ -49,7 +49,7 @@ function itemOf(chat, channel) {
       "aria-label": says.filter(Boolean).join(", "),
       onclick: () => chat.select(channel.id),
     },
-    element("span", { className: "hash", "aria-hidden": "true" }, "#"),
+    element("span", { className: "hash", "aria-hidden": "true" }, channel.title[0]),
     element("span", { className: "ellipsis" }, channel.name),
   );
   if (isCurrent) button.setAttribute("aria-current", "true");

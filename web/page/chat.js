@@ -6,13 +6,21 @@ import { keepChannels, knownChannels } from "./identity.js";
 export class Chat extends EventTarget {
   /** @type {import("./client/channel.js").Channel | null} */
   channel = null;
-  /** Where the line "new" stands: the number that was read when the channel was opened. */
+  /**
+   * Where the line "new" stands: the number that was read when the channel was opened. Null: there
+   * was nothing new; undefined: that is not known yet.
+   *
+   * @type {number | null | undefined}
+   */
   readBefore = null;
 
   /** @param {import("./client/hubbub.js").HubbubClient} client */
   constructor(client) {
     super();
     this.client = client;
+    client.addEventListener("channel", ({ detail }) => {
+      if (detail === this.channel && this.readBefore === undefined) this.markNew();
+    });
     client.addEventListener("channels", () => {
       if (this.channel && !client.channels.has(this.channel.id)) this.#selectAny();
       this.#keep();
@@ -40,10 +48,17 @@ export class Chat extends EventTarget {
     const channel = this.client.join(channelId);
     if (channel !== this.channel) {
       this.channel = channel;
-      this.readBefore = channel.unread > 0 ? channel.read : null;
+      this.markNew();
       this.#keep();
     }
     this.dispatchEvent(new Event("select"));
+  }
+
+  /** Draw the line "new" where the unread messages begin. */
+  markNew() {
+    const { read, unread } = this.channel;
+    if (read === null) this.readBefore = undefined;
+    else this.readBefore = unread > 0 ? read : null;
   }
 
   /** Select the channel `step` places further in the list. */

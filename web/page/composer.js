@@ -26,6 +26,7 @@ export class Composer {
   constructor(chat, { onUp, onSend }) {
     this.#chat = chat;
     chat.addEventListener("select", () => this.#open());
+    chat.client.addEventListener("channel", () => this.#label());
     this.#field.addEventListener("input", () => this.#change());
     this.#field.addEventListener("blur", () => this.#closeSuggestions());
     this.#field.addEventListener("keydown", (event) => {
@@ -54,9 +55,14 @@ export class Composer {
     this.#begun.set(this.#channelId, this.#field.value);
     this.#channelId = channel.id;
     this.#field.value = this.#begun.get(channel.id) ?? "";
-    this.#field.placeholder = `Message #${channel.name}`;
-    byId("composer-label").textContent = `Message to ${channel.name}`;
+    this.#label();
     this.#resize();
+  }
+
+  #label() {
+    const { channel } = this.#chat;
+    this.#field.placeholder = `Message ${channel.title}`;
+    byId("composer-label").textContent = `Message to ${channel.name}`;
   }
 
   #change() {

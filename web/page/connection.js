@@ -41,5 +41,5 @@ function textOf({ state, retryAtMs }) {
   const seconds = Math.max(0, Math.ceil((retryAtMs - Date.now()) / 1000));
   const when = state === "waiting" && seconds > 1 ? ` Next try in ${seconds} s.` : "";
   const what = navigator.onLine === false ? "You are offline." : "The connection is lost.";
-  return `${what}${when} What you write is sent when it is back.`;
+  return `${what}${when} What you write is sent as soon as it can be.`;
 }

@@ -40,7 +40,12 @@ export class Log {
       if (detail === chat.channel) this.#render();
     });
     chat.client.addEventListener("message", ({ detail }) => this.#announce(detail));
-    document.addEventListener("visibilitychange", () => this.#readSoon());
+    chat.client.addEventListener("notifications", () => this.#readSoon());
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && chat.channel.unread) chat.markNew();
+      this.#render();
+      this.#readSoon();
+    });
     this.#scroller.addEventListener("scroll", () => this.#look(), { passive: true });
     this.#scroller.addEventListener("keydown", (event) => this.#move(event));
     new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd()).observe(this.#scroller);
@@ -127,7 +132,7 @@ export class Log {
     const people = this.#chat.people;
     const items = [];
     let before = null;
-    let isDivided = readBefore === null;
+    let isDivided = readBefore === null || readBefore === undefined;
     const addDay = (createdAt) => {
       if (before && dateOf(before.createdAt) === dateOf(createdAt)) return;
       const name = dayNameOf(createdAt);
@@ -217,7 +222,18 @@ export class Log {
       const { channel } = this.#chat;
       if (!this.#isAtEnd || document.hidden || !channel.timeline.isLoaded) return;
       this.#chat.client.markRead(channel.id).catch(() => {});
+      this.#readNotifications(channel);
     }, READ_PAUSE_MS);
+  }
+
+  /** What is in front of somebody's eyes needs no bell. */
+  #readNotifications(channel) {
+    const { client } = this.#chat;
+    const seen = client.notifications.filter(
+      ({ readAt, data }) => !readAt && data.channelId === channel.id,
+    );
+    if (!seen.length) return;
+    client.markNotificationsRead(seen.map(({ id }) => id)).catch(() => {});
   }
 
   #announce({ channel, message }) {
@@ -252,6 +268,6 @@ function startOf(channel) {
   if (!channel.timeline.isLoaded) return "Loading…";
   if (channel.timeline.older !== null) return "Loading older messages…";
   return channel.timeline.messages.length
-    ? `This is the beginning of #${channel.name}.`
-    : `Nobody has said anything in #${channel.name} yet.`;
+    ? `This is the beginning of ${channel.title}.`
+    : `Nobody has said anything in ${channel.title} yet.`;
 }

@@ -63,7 +63,7 @@ function open(user, channelId) {
   startShortcuts(chat, drawers, composer);
 
   const showName = () => {
-    byId("room-name").textContent = `#${chat.channel.name}`;
+    byId("room-name").textContent = chat.channel.title;
   };
   client.addEventListener("channel", showName);
   chat.addEventListener("select", () => {

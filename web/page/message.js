@@ -117,7 +117,7 @@ function reactionsOf(message, people, ownId, actions) {
 
 function beginEdit(node, message, actions) {
   if (node.classList.contains("is-editing")) return;
-  const field = element("textarea", { value: message.content, "aria-label": "Edit your message" });
+  const field = element("textarea", { rows: 1, value: message.content, "aria-label": "Edit your message" });
   const error = element("p", { className: "error", role: "alert" });
   const end = () => {
     node.classList.remove("is-editing");

@@ -39,10 +39,10 @@ export function startNotifications(chat, reveal) {
 function itemOf(notification, client, onclick) {
   const { kind, data, createdAt, readAt } = notification;
   const name = data.senderName ?? data.senderId ?? kind;
-  const channel = client.channels.get(data.channelId)?.name ?? data.channelId;
+  const channel = client.channels.get(data.channelId)?.title ?? `#${data.channelId}`;
   const text =
     kind === "mention"
-      ? [element("strong", {}, name), " mentioned you in ", element("strong", {}, `#${channel}`)]
+      ? [element("strong", {}, name), " mentioned you in ", element("strong", {}, channel)]
       : [element("strong", {}, kind)];
   const time = createdAt ? element("span", { className: "hint" }, agoOf(createdAt)) : "";
   const className = readAt ? "notification" : "notification is-unread";

@@ -4,6 +4,10 @@ import { avatar, byId, coalesced, element } from "./elements.js";
 
 /** @param {import("./chat.js").Chat} chat */
 export function startPeople(chat) {
+  const talkTo = async (userId) => {
+    const channel = await chat.client.joinDirect(userId).catch(() => null);
+    if (channel) chat.select(channel.id);
+  };
   const render = coalesced(() => {
     const { channel, user } = chat;
     const people = [...channel.people].sort(
@@ -12,8 +16,13 @@ export function startPeople(chat) {
     byId("people-list").replaceChildren(
       ...people.map(([userId, name]) => {
         const own = userId === user.id ? [element("span", { className: "hint" }, "you")] : [];
-        const label = element("span", { className: "ellipsis", title: userId }, name || userId);
-        return element("li", {}, avatar(userId, name || userId), label, ...own);
+        const label = element("span", { className: "ellipsis" }, name || userId);
+        const parts = [avatar(userId, name || userId), label, ...own];
+        if (own.length) return element("li", {}, ...parts);
+        const title = `Message ${name || userId}`;
+        const onclick = () => talkTo(userId);
+        const properties = { type: "button", className: "person", title, onclick };
+        return element("li", {}, element("button", { ...properties, "aria-label": title }, ...parts));
       }),
     );
     const count = Math.max(channel.activeCount, people.length);

@@ -1,0 +1,77 @@
+/** The REST API as one user calls it. */
+
+import { RequestError } from "./connection.js";
+
+const PAGE_LENGTH = 50;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+
+export class Rest {
+  /** Set when nobody waits for an answer any more. */
+  isStopped = false;
+
+  #url;
+  #user;
+
+  /**
+   * @param {string} url of the gateway
+   * @param {{id: string, name: string}} user
+   */
+  constructor(url, user) {
+    this.#url = url;
+    this.#user = user;
+  }
+
+  /** The address of a call, with who asks: in the query, since a header cannot hold every name. */
+  address(path) {
+    const address = new URL(path, this.#url);
+    address.searchParams.set("userId", this.#user.id);
+    address.searchParams.set("userName", this.#user.name);
+    return address;
+  }
+
+  /**
+   * @param {string} path
+   * @param {{method?: string, body?: object}} [options]
+   * @returns {Promise<any>} the JSON of the answer, null without one
+   * @throws {RequestError}
+   */
+  async fetch(path, { method = "GET", body } = {}) {
+    let response;
+    try {
+      response = await fetch(this.address(path), {
+        method,
+        headers: body ? { "Content-Type": "application/json" } : {},
+        body: body && JSON.stringify(body),
+      });
+    } catch {
+      throw new RequestError("disconnected");
+    }
+    if (response.ok) return response.status === 204 ? null : response.json();
+    const problem = await response.json().catch(() => ({}));
+    throw new RequestError(problem.code ?? "internal", problem.detail, {
+      retryAfterSeconds: Number(response.headers.get("Retry-After")) || undefined,
+    });
+  }
+
+  /** Read until it is answered; null if it is refused, or nobody waits any more. */
+  async insist(path) {
+    for (let waitMs = FIRST_WAIT_MS; !this.isStopped; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+      try {
+        return await this.fetch(path);
+      } catch (error) {
+        if (!error.isTemporary) return null;
+        const pauseMs = waitMs / 2 + (Math.random() * waitMs) / 2;
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+    return null;
+  }
+}
+
+/** The path of a page of messages: the newest, or the one before a number. */
+export function pathOfPage(channelId, before = "") {
+  const query = new URLSearchParams({ channelId, limit: String(PAGE_LENGTH) });
+  if (before) query.set("before", before);
+  return `/api/messages?${query}`;
+}
