@@ -69,19 +69,17 @@ class Expiry:
         if not (self._app.is_ready and self._app.lease.is_held):
             return
         rosters = {number: self._rosters.of(number) for number in self._rosters.held}
-        gateways = {
-            session.gateway_id
-            for roster in rosters.values()
-            for _, _, active in roster
-            for session in active.sessions.values()
-            if not session.expires_ms
-        }
+        gateways: set[str] = set()
+        for roster in rosters.values():
+            gateways |= roster.gateways
+            await asyncio.sleep(0)  # Records go first.
         missing, due = await self._lists.look(gateways, rosters)
         for number in sorted(due):
             await self._renew(number)
         dead = self._find_dead(missing)
         for number, roster in rosters.items():
             await self._end(number, self._find_over(roster, dead))
+            await asyncio.sleep(0)
 
     def _find_dead(self, missing: set[str]) -> set[str]:
         now = time.monotonic()

@@ -30,6 +30,16 @@ class Roster:
             for user_id, active in list(users.items()):
                 yield channel_id, user_id, active
 
+    @property
+    def gateways(self) -> set[str]:
+        """The gateways on whose leases sessions live."""
+        return {
+            session.gateway_id
+            for _, _, active in self
+            for session in active.sessions.values()
+            if not session.expires_ms
+        }
+
     def find(self, channel_id: str, user_id: str) -> Active | None:
         """Return a user of a channel; None: not there."""
         return self.channels.get(channel_id, {}).get(user_id)

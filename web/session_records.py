@@ -31,6 +31,7 @@ CLOSING: Final = "session_closing"
 GATHER_SECONDS: Final = 0.02
 """Thousands of clients come back at once: their records go out together."""
 
+SENT_A_TURN: Final = 50
 PAUSE_SECONDS: Final = 1.0
 TYPING_WAITING: Final = 1000
 TYPING_SECONDS: Final = 2.0
@@ -112,6 +113,9 @@ class SessionRecords:
                 while waiting:
                     answer = await self._send_session(waiting[0])
                     sent.append((waiting.popleft(), answer))
+                    if len(sent) % SENT_A_TURN == 0:
+                        # The producer only buffers, and would let nobody else run.
+                        await asyncio.sleep(0)
                 typing = await self._send_typing()
             except KafkaError as error:
                 failure = error
@@ -131,7 +135,7 @@ class SessionRecords:
         failure = failure or next(iter(failed.values()), None)
         if failure is not None:
             self._put_back([*failed, *waiting], failure)
-        elif sent:
+        elif sent or not self._due:
             self._has_failed = False
         _waiting.set(len(self._due))
 

@@ -139,6 +139,23 @@ async def test_typing_is_dropped_while_kafka_is_away(
     assert producer.records == [("typing", "u1"), ("user_joined", "s1")]
 
 
+async def test_typing_goes_out_again_when_whoever_waited_for_kafka_is_gone(
+    producer: Producer, records: SessionRecords
+) -> None:
+    producer.is_away = True
+    first, second = session(1), session(2)
+    records.tell(first, JOINED)
+    await asyncio.sleep(0.05)
+    records.tell(second, JOINED)
+    records.tell(second, LEFT)
+    records.tell(first, LEFT)
+    producer.is_away = False
+    await asyncio.sleep(0.1)
+    records.tell_typing("c", User("u3"))
+    await asyncio.sleep(0.05)
+    assert producer.records == [("user_left", "s1"), ("typing", "u3")]
+
+
 async def test_stop_tells_the_last(producer: Producer, records: SessionRecords) -> None:
     leaving = session(1)
     records.tell(leaving, JOINED)
