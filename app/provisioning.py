@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from app.archive.topics import NotedTopic, TopicRegistry
 from app.clients import Outage, create_admin
@@ -23,6 +23,7 @@ from app.topics import TOPICS, Topic
 
 MIGRATION: Final = "a topic is never repartitioned; see Migration in docs/events.md"
 WATCH_SECONDS: Final = 5.0
+MIB: Final = 1_048_576
 _LOOKS: Final = 20
 _LOOK_SECONDS: Final = 0.25
 
@@ -82,7 +83,11 @@ def _family(topic: Topic, settings: Settings) -> list[WantedTopic]:
     replicas = settings.topic_replication
     policies = {
         topic.name: _kept_for(settings.retention_hours),
-        topic.dead_letters: _kept_for(settings.dead_letter_retention_hours),
+        topic.dead_letters: {
+            **_kept_for(settings.dead_letter_retention_hours),
+            # A letter is longer than the record in it, by its headers.
+            "max.message.bytes": str(2 * MIB),
+        },
         **{name: {"cleanup.policy": "compact"} for name in topic.changelogs},
     }
     durable = {"min.insync.replicas": str(min(2, replicas))}
@@ -138,7 +143,22 @@ async def provision(
     for state in states:
         if state.found is not None:
             await registry.register(state.wanted.name, state.found.partitions, state.found.id)
+    await _await_coordinators(admin)
     return counts
+
+
+async def _await_coordinators(admin: AIOKafkaAdminClient) -> None:
+    """Let a new cluster make its topic of offsets now: else workers log errors at their start."""
+    for topic in TOPICS:
+        for look in range(1, _LOOKS + 1):
+            try:
+                await admin.list_consumer_group_offsets(topic.group)
+            except KafkaError as error:
+                if look == _LOOKS or not error.retriable:
+                    raise
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                break
 
 
 async def _create(admin: AIOKafkaAdminClient, wanted: list[WantedTopic]) -> None:

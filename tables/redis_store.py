@@ -48,6 +48,9 @@ class RedisStore(SerializedStore[Any, Any]):
     over and after it was rewritten.
     """
 
+    # Faust's chatter stays Faust's.
+    logger = logging.getLogger("faust.stores")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._refuse_unsafe_table()

@@ -23,6 +23,8 @@ class RedisTable(faust.Table[Any, Any]):
     Stock Faust only logs a change that could not be sent; here it ends the worker.
     """
 
+    # Faust's chatter stays Faust's.
+    logger = logging.getLogger("faust.tables")
     data: RedisStore
     reports_acknowledgements = True
 
