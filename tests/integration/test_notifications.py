@@ -292,3 +292,38 @@ async def test_notifications_of_others_are_nobodys_business(
     for method, url, headers, status in cases:
         async with http.request(method, url, headers=headers) as response:
             assert response.status == status, (method, url, await response.text())
+
+
+async def test_notification_during_an_outage_of_kafka_is_refused_and_told_once_when_repeated(
+    http: aiohttp.ClientSession, one: str, user: str, stack: Stack, documents: Any
+) -> None:
+    body = {"userIds": [user], "kind": "k"}
+    headers = {"Idempotency-Key": f"key-{user}", "X-User-Id": user}
+    async with websocket(one, user) as client:
+        await asyncio.to_thread(stack.kafka.kill)
+        async with http.post(f"{one}/api/notifications", json=body, headers=headers) as response:
+            problem = orjson.loads(await response.read())
+        assert (response.status, problem["code"], problem["dependency"]) == (
+            503,
+            "unavailable",
+            "kafka",
+        )
+        address = f"{one}/api/users/{user}/notifications/read"
+        async with http.post(address, headers=headers) as response:
+            assert response.status == 503
+        await asyncio.to_thread(stack.kafka.start)
+        async with asyncio.timeout(40):
+            while response.status != 202:
+                async with http.post(
+                    f"{one}/api/notifications", json=body, headers=headers
+                ) as response:
+                    assert response.status in (202, 503)
+        await notify(http, one, user, n=1)
+        await client.until(
+            lambda each: (
+                [f["data"]["data"] for f in each.of_type("notification")][-1:] == [{"n": 1}]
+            ),
+            40,
+        )
+        assert [f["data"]["data"] for f in client.of_type("notification")] == [{}, {"n": 1}]
+    assert documents.count_documents({"userId": user}) == 2

@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 import pytest
+from pydantic import SecretStr
 from pymongo import MongoClient
 from redis import Redis as RedisClient
 
+from app.archive.reactions import Reactions
+from app.archive.shown_reactions import Wish
+from app.clients import open_mongodb
+from app.settings import Settings
 from dev.processes import Process
 from tests.support.clients import Listener, event_source, websocket
 from tests.support.stack import Stack, running_stack
@@ -211,6 +217,24 @@ async def test_reaction_is_never_seen_before_its_message(
             ]
             assert logged[0] == "message"
         await asyncio.to_thread(messages.wait_ready)
+
+
+async def test_reaction_that_never_reached_kafka_is_published_by_the_reconciler(
+    http: aiohttp.ClientSession, one: str, stack: Stack, redis: RedisClient
+) -> None:
+    async with websocket(one, "a") as client:
+        await client.join("lost")
+        message_id = await post(http, one, "lost")
+        await client.until_type("message")
+        # A gateway that is killed between MongoDB and Kafka leaves just this behind.
+        uri = SecretStr(stack.mongodb.environment["MONGODB_URI"])
+        database = open_mongodb(Settings(MONGODB_URI=uri))
+        with closing(database.client):
+            wish = Wish("👍", "ann", is_wanted=True)
+            assert await Reactions(database).change(message_id, wish) is not None
+        frame = await client.until_type("message_updated", seconds=40)
+        assert frame["data"]["reactions"] == [{"emoji": "👍", "count": 1, "userIds": ["ann"]}]
+        assert cached(redis, "lost") == [frame["data"]]
 
 
 async def test_killed_worker_loses_no_reaction_and_doubles_none(

@@ -1,6 +1,5 @@
 """What users are told: by a service, and what of it they have read."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID, uuid5
@@ -30,19 +29,11 @@ async def notify(
         Unavailable: Kafka did not acknowledge all of them; repeat it with the same key.
     """
     told = [(user_id, _id_of(key, user_id)) for user_id in dict.fromkeys(body.user_ids)]
-    published = await asyncio.gather(
-        *(
-            gateway.publisher.publish(
-                NOTIFICATIONS,
-                user_id,
-                encode_notification(notification_id, user_id, body.kind, body.data),
-                traceparent,
-            )
-            for user_id, notification_id in told
-        )
-    )
-    if not all(published):
-        raise Unavailable("kafka")
+    records = [
+        (user_id, encode_notification(notification_id, user_id, body.kind, body.data))
+        for user_id, notification_id in told
+    ]
+    await _publish(gateway, records, traceparent)
     return told
 
 
@@ -54,8 +45,14 @@ async def read_notifications(
     Raises:
         Unavailable: Kafka did not acknowledge it; repeat it.
     """
-    value = encode_notifications_read(user.id, ids)
-    if not await gateway.publisher.publish(NOTIFICATIONS, user.id, value, traceparent):
+    record = (user.id, encode_notifications_read(user.id, ids))
+    await _publish(gateway, [record], traceparent)
+
+
+async def _publish(
+    gateway: Gateway, records: Sequence[tuple[str, bytes]], traceparent: str
+) -> None:
+    if not all(await gateway.publisher.publish_unstored(NOTIFICATIONS, records, traceparent)):
         raise Unavailable("kafka")
 
 

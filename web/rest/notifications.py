@@ -6,12 +6,9 @@ from aiohttp import web
 from app.archive.notifications import render_notification
 from app.clients import MONGODB_SECONDS, answering
 from app.errors import FieldError, RequestError
-from app.ids import is_given_id
-from app.telemetry.tracing import traceparent_of
 from web.actions import notifications as actions
-from web.identity import User, user_of
 from web.keys import GATEWAY
-from web.rest.bodies import answer, read_body, read_query
+from web.rest.bodies import answer, owner_of, read_body, read_query, traceparent_in
 from web.schemas import NotificationsQuery, Notify, ReadNotifications, check_idempotency_key
 
 
@@ -23,7 +20,7 @@ async def notify(request: web.Request) -> web.Response:
         request.app[GATEWAY],
         body,
         key=None if key is None else check_idempotency_key(key),
-        traceparent=_traceparent(request),
+        traceparent=traceparent_in(request),
     )
     items = [{"userId": user_id, "id": notification_id} for user_id, notification_id in told]
     return answer(orjson.dumps({"items": items}), status=202)
@@ -31,7 +28,7 @@ async def notify(request: web.Request) -> web.Response:
 
 async def list_page(request: web.Request) -> web.Response:
     """Read a page of one's own notifications, newest first."""
-    user = _own(request)
+    user = owner_of(request)
     query = read_query(request, NotificationsQuery)
     archive = request.app[GATEWAY].notifications
     async with answering("mongodb", MONGODB_SECONDS):
@@ -50,24 +47,9 @@ async def list_page(request: web.Request) -> web.Response:
 
 async def mark_read(request: web.Request) -> web.Response:
     """Mark one's own notifications as read: those of `ids`, or all."""
-    user = _own(request)
+    user = owner_of(request)
     body = await read_body(request, ReadNotifications)
     await actions.read_notifications(
-        request.app[GATEWAY], user, body.ids, traceparent=_traceparent(request)
+        request.app[GATEWAY], user, body.ids, traceparent=traceparent_in(request)
     )
     return web.Response(status=204)
-
-
-def _own(request: web.Request) -> User:
-    user_id = request.match_info["id"]
-    if not is_given_id(user_id):
-        error = FieldError("id", "must be 1 to 64 of A-Z a-z 0-9 _ . : -")
-        raise RequestError("invalid", f"id {error.message}", [error])
-    user = user_of(request)
-    if user.id != user_id:
-        raise RequestError("forbidden", "these are another user's")
-    return user
-
-
-def _traceparent(request: web.Request) -> str:
-    return traceparent_of(request.headers.get("traceparent"))

@@ -6,11 +6,10 @@ from aiohttp import web
 from app.archive.documents import format_time
 from app.clients import MONGODB_SECONDS, answering
 from app.errors import FieldError, RequestError
-from app.telemetry.tracing import traceparent_of
 from web.actions.reactions import add_reaction, remove_reaction
 from web.identity import user_of
 from web.keys import GATEWAY
-from web.rest.bodies import answer, message_id_of, read_query
+from web.rest.bodies import answer, message_id_of, read_query, traceparent_in
 from web.schemas import ReactionsQuery, is_emoji
 
 
@@ -18,7 +17,11 @@ async def add(request: web.Request) -> web.Response:
     """Add one's own reaction to a message; again: the same answer."""
     message_id, emoji = message_id_of(request), _emoji_of(request)
     message = await add_reaction(
-        request.app[GATEWAY], user_of(request), message_id, emoji, traceparent=_traceparent(request)
+        request.app[GATEWAY],
+        user_of(request),
+        message_id,
+        emoji,
+        traceparent=traceparent_in(request),
     )
     return answer(message)
 
@@ -27,7 +30,11 @@ async def remove(request: web.Request) -> web.Response:
     """Take one's own reaction back; again: the same answer."""
     message_id, emoji = message_id_of(request), _emoji_of(request)
     message = await remove_reaction(
-        request.app[GATEWAY], user_of(request), message_id, emoji, traceparent=_traceparent(request)
+        request.app[GATEWAY],
+        user_of(request),
+        message_id,
+        emoji,
+        traceparent=traceparent_in(request),
     )
     return answer(message)
 
@@ -57,7 +64,3 @@ def _emoji_of(request: web.Request) -> str:
         message = "must be 1 to 32 characters, no spaces or control characters"
         raise RequestError("invalid", f"emoji {message}", [FieldError("emoji", message)])
     return emoji
-
-
-def _traceparent(request: web.Request) -> str:
-    return traceparent_of(request.headers.get("traceparent"))
