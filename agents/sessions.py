@@ -16,9 +16,6 @@ from tables.positions import Position
 CLOSING_MS: Final = 10_000
 """A connection that ended is given so long to come back unnoticed."""
 
-WITHOUT_GATEWAY_MS: Final = 300_000
-"""A session that no gateway answers for lasts so long after its join."""
-
 
 class Session(NamedTuple):
     """Where a session's connection is, and until when it lasts in Unix ms; 0: as long as the
@@ -55,8 +52,7 @@ def apply(
     sessions = {} if held is None else dict(held.sessions)
     name = event.user_name if held is None else held.name
     if isinstance(event, UserJoined):
-        expires_ms = 0 if event.gateway_id else now_ms + WITHOUT_GATEWAY_MS
-        sessions[event.session_id] = Session(event.gateway_id, expires_ms)
+        sessions[event.session_id] = Session(event.gateway_id, 0)
         name = event.user_name
     elif isinstance(event, UserLeft):
         sessions.pop(event.session_id, None)

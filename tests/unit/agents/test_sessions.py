@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.sessions import CLOSING_MS, WITHOUT_GATEWAY_MS, Active, Session, apply
+from agents.sessions import CLOSING_MS, Active, Session, apply
 from app.records import SessionClosing, SessionEvent, SessionExpired, UserJoined, UserLeft
 from tables.positions import Position
 
@@ -43,12 +43,6 @@ def test_join_lasts_as_long_as_its_gateway() -> None:
     assert held.sessions == {"s1": Session("g1", 0)}
     assert not held.sessions["s1"].is_over(set(), NOW * 2)
     assert held.sessions["s1"].is_over({"g1"}, NOW)
-
-
-def test_join_without_a_gateway_lasts_five_minutes() -> None:
-    held = fold(event("user_joined", gateway=""))
-    assert held is not None
-    assert held.sessions["s1"].expires_ms == NOW + WITHOUT_GATEWAY_MS
 
 
 def test_closing_session_lasts_ten_seconds_whatever_its_gateway_does() -> None:
