@@ -5,8 +5,8 @@ Pure: it reads documents that were found before, and writes nothing but the numb
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from agents.delivery import Delivery, judge
 from app.archive.documents import Document
 from app.archive.marks import Applied
 from app.records import MessageCreated, MessageEvent
@@ -42,12 +42,7 @@ def make_plan(
     documents: Mapping[str, Document],
     newest: dict[str, int],
 ) -> Plan:
-    """Decide on every record; count `newest`, the newest number by channel, up.
-
-    A record at or below the offset that its message's `applied` names is a redelivery: all is done
-    again, the guards make it effectless. Above it, a rev that was applied before was published
-    twice, and has no effect. Anything else is new.
-    """
+    """Decide on every record; count `newest`, the newest number by channel, up."""
     plan = Plan()
     for item, event in received:
         document = documents.get(event.changed_id)
@@ -55,11 +50,11 @@ def make_plan(
             plan.unknown.append(item)
             continue
         mark = plan.marks.get(event.changed_id)
-        applied = _as_mapping(mark) or document.get("applied", {}).get(source.topic)
-        is_redelivery = _is_at_or_below(item.offset, applied, source)
-        if not is_redelivery and applied is not None and applied["rev"] >= event.rev:
+        delivery = judge(source, item.offset, event.rev, document, mark)
+        if delivery is Delivery.TWICE:
             plan.published_twice += 1
             continue
+        is_redelivery = delivery is Delivery.AGAIN
         change, given = _change(item.offset, event, document, newest, is_redelivery=is_redelivery)
         if change is None:
             plan.without_number += 1  # Pending, until the reconciler publishes it as a creation.
@@ -105,23 +100,3 @@ def _change(
     if is_deleted:
         return Change(offset, document, "message_deleted", "remove"), None
     return Change(offset, document, "message_updated", "replace"), None
-
-
-def _is_at_or_below(offset: int, applied: Mapping[str, Any] | None, source: Source) -> bool:
-    return (
-        applied is not None
-        and applied["incarnation"] == source.incarnation
-        and applied["partition"] == source.partition
-        and offset <= applied["offset"]
-    )
-
-
-def _as_mapping(mark: Applied | None) -> dict[str, Any] | None:
-    if mark is None:
-        return None
-    return {
-        "rev": mark.rev,
-        "incarnation": mark.incarnation,
-        "partition": mark.partition,
-        "offset": mark.offset,
-    }
