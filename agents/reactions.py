@@ -155,8 +155,6 @@ class ReactionsRule:
         _skipped.labels("deleted_since").inc(len(plan.gone))
         await self._leave(work.source, plan.without_number)
         appended = await self._append(work, plan.changes)
-        # Clients have seen it.
-        work.is_irrevocable = True
         if marks := marks_of(work.source, sorted([*appended, *plan.gone], key=_offset)):
             await self._deps.marks.apply(marks)
         return partial(self._deps.marks.confirm, self._deps.instance, election)
@@ -167,6 +165,8 @@ class ReactionsRule:
         while waiting:
             await work.ensure_lease()
             refused = await self._deps.log.append(work.source, _appends(waiting))
+            # Clients may have seen some of it.
+            work.is_irrevocable = True
             appended += [change for change in waiting if not _is_refused(change, refused)]
             waiting = [change for change in waiting if _is_refused(change, refused)]
             if waiting and patience:
