@@ -108,12 +108,12 @@ export class HubbubClient extends EventTarget {
   }
 
   /**
-   * Send a message. It is shown as a draft at once; the same key goes out until it is answered.
+   * Send a message to a channel, which is joined if need be. It is shown as a draft at once; the same key goes out until it is answered.
    *
    * @param {{mentions?: string[], replyTo?: string, metadata?: object}} [options]
    */
   send(channelId, content, options = {}) {
-    return this.#outbox.send(this.channels.get(channelId), content, options);
+    return this.#outbox.send(this.join(channelId), content, options);
   }
 
   /** Send a failed draft again, under its own key. */
@@ -283,7 +283,7 @@ export class HubbubClient extends EventTarget {
   #take(channel, { recovered, activeUsers, activeCount }) {
     channel.people = new Map(activeUsers.map((it) => [it.userId, it.userName]));
     channel.activeCount = activeCount;
-    for (const { userId, userName } of activeUsers) this.names.set(userId, userName);
+    this.#learnNames(activeUsers);
     if (!recovered) {
       this.#reload(channel);
       this.#describe(channel);
@@ -308,13 +308,14 @@ export class HubbubClient extends EventTarget {
         channel.apply(data.message, this.user.id);
         break;
       case "user_joined":
-        this.names.set(data.userId, data.userName);
+        this.#learnNames([data]);
         channel.enter(data.userId, data.userName);
         break;
       case "user_left":
         channel.leave(data.userId);
         break;
       case "presence":
+        this.#learnNames(data.joined ?? []);
         for (const { userId, userName } of data.joined ?? []) channel.enter(userId, userName);
         for (const userId of data.left ?? []) channel.leave(userId);
         channel.activeCount = data.count;
@@ -341,6 +342,10 @@ export class HubbubClient extends EventTarget {
       channel.mentions += 1;
     }
     this.#emit("message", { channel, message });
+  }
+
+  #learnNames(people) {
+    for (const { userId, userName } of people) this.names.set(userId, userName);
   }
 
   #noteRead({ channelId, number, unread, mentions }) {

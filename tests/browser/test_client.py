@@ -90,14 +90,14 @@ async def test_reload_drops_what_is_gone_and_keeps_what_came_meanwhile(
 ) -> None:
     steps = [
         {"kind": "begin"},
-        {"kind": "finish", "page": {"items": [message(2, 1, is_deleted=False),
-                                              message(1, 1, is_deleted=False)], "next": None}},
-        {"kind": "begin"},
-        {"kind": "event", "message": message(4, 1, is_deleted=False)},
         {"kind": "finish", "page": {"items": [message(3, 1, is_deleted=False),
+                                              message(2, 1, is_deleted=False)], "next": None}},
+        {"kind": "begin"},
+        {"kind": "event", "message": message(5, 1, is_deleted=False)},
+        {"kind": "finish", "page": {"items": [message(4, 1, is_deleted=False),
                                               message(2, 5, is_deleted=False)], "next": "2"}},
     ]  # fmt: skip
     async with open_window(browser, "Anna") as anna:
         await anna.page.goto(gateway.url)
         [shown] = await anna.page.evaluate(APPLY, [{"steps": steps}])
-    assert shown == [["m2", 5], ["m3", 1], ["m4", 1]]
+    assert shown == [["m2", 5], ["m4", 1], ["m5", 1]]

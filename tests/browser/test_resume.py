@@ -1,9 +1,10 @@
 """What is said while a gateway or a network is away: nothing lost, nothing twice, in order."""
 
 import asyncio
+import re
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, WebSocketRoute
 from redis import Redis as RedisClient
 
 from dev.processes import Process
@@ -68,6 +69,8 @@ async def test_window_without_a_network_catches_up_when_it_is_back(
         assert await ben.page.locator("#connection").inner_text() == "Offline"
         await ben.page.locator("#lost").wait_for()
 
+        pages: list[str] = []
+        ben.page.on("request", lambda request: pages.append(request.url))
         await ben.say("said offline")
         await anna.say("missed")
         for text, key in (("will be edited", "e"), ("will be deleted", "Delete")):
@@ -87,6 +90,8 @@ async def test_window_without_a_network_catches_up_when_it_is_back(
         assert await ben.texts() == await anna.texts()
         assert await ben.texts() == ["before", "was edited (edited)", "missed", "said offline"]
         assert await ben.page.locator("#lost").is_hidden()
+        # By its cursor, not by reading the channel anew.
+        assert [url for url in pages if "/api/messages" in url] == []
 
 
 async def test_page_that_is_loaded_again_shows_the_same(
@@ -99,6 +104,67 @@ async def test_page_that_is_loaded_again_shows_the_same(
         await anna.page.reload()
         await anna.until_settled(2)
         assert await anna.texts() == ["one", "two"]
+
+
+async def test_message_whose_answer_was_lost_is_repeated_and_stays_one(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    lost: list[str] = []
+
+    async def lose_first_answer(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        async def forward(frame: str | bytes) -> None:
+            if '"accepted"' in str(frame) and not lost:
+                lost.append(str(frame))
+                await socket.close()
+                await server.close()
+            elif not lost or socket is not first[0]:
+                socket.send(frame)
+
+        first.append(socket)
+        server.on_message(forward)
+
+    first: list[WebSocketRoute] = []
+    async with open_window(browser, "Anna") as anna:
+        await anna.page.route_web_socket("**/ws?*", lose_first_answer)
+        await anna.enter(gateway.url, channel)
+        await anna.say("only once", "after it")
+        await anna.until_settled(2)
+        assert await anna.texts() == ["only once", "after it"]
+        assert (len(lost), len(first)) == (1, 2)
+        await anna.page.reload()
+        await anna.until_settled(2)
+        assert await anna.texts() == ["only once", "after it"]
+
+
+async def test_connection_that_died_in_silence_is_found_dead(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    async def grow_silent(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        sockets.append(socket)
+
+        def forward(frame: str | bytes) -> None:
+            # A heartbeat of half a second, so that nobody waits for a minute here.
+            text = re.sub(r'"heartbeatSeconds":\d+', '"heartbeatSeconds":0.5', str(frame))
+            if len(sockets) > 1 or '"content":"heard"' not in text:
+                socket.send(text)
+
+        server.on_message(forward)
+
+    async with open_window(browser, "Anna") as anna, open_window(browser, "Ben") as ben:
+        await anna.page.route_web_socket("**/ws?*", grow_silent)
+        await anna.enter(gateway.url, channel)
+        await ben.enter(gateway.url, channel)
+        await ben.say("heard")
+        await ben.until_settled(1)
+        sockets[0].on_message(lambda _: None)
+        await anna.until_state("waiting")
+        await anna.until_settled(1)
+        assert len(sockets) > 1
 
 
 async def test_log_that_redis_lost_is_read_anew(
