@@ -290,3 +290,25 @@ async def test_killed_worker_loses_no_reaction_and_doubles_none(
                 assert state_of(client, message_id)["reactions"] == document["reactions"]
                 assert cached(redis, channel)[0]["reactions"] == document["reactions"]
                 assert "pendingSince" not in document
+
+
+async def test_reaction_while_mongodb_is_frozen_is_refused_in_time_and_can_be_repeated(
+    http: aiohttp.ClientSession, one: str, stack: Stack
+) -> None:
+    message_id = await post(http, one, "frozen")
+    url = address(one, message_id, "👍")
+    stack.mongodb.freeze()
+    try:
+        async with asyncio.timeout(6.5):
+            answers = await asyncio.gather(
+                *(call(http, method, url, "ann") for method in ("PUT", "DELETE", "GET"))
+            )
+    finally:
+        stack.mongodb.thaw()
+    for status, problem in answers:
+        assert (status, problem["code"], problem["dependency"]) == (503, "unavailable", "mongodb")
+    async with asyncio.timeout(20):
+        while (answer := await call(http, "PUT", url, "ann"))[0] != 200:
+            assert answer[0] == 503
+    (kind,) = answer[1]["reactions"]
+    assert kind == {"emoji": "👍", "count": 1, "userIds": ["ann"]}
