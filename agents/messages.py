@@ -72,12 +72,15 @@ class MessagesRule:
             # Clients may see these numbers from now on, so they are never given back.
             work.is_irrevocable = True
         states = await self._fold(work, plan.changes, before)
-        if states.newcomers:
-            await self._deps.members.note(states.newcomers)
+        if states.left and not records:
+            election = await self._deps.marks.election()
+        await self._note_members(work, plan.changes, states)
         await work.ensure_lease()
         await self._append(work, plan.changes, states)
         self._write_tables(work.source, plan.changes, states)
-        return partial(self._finish, mentions_in(plan.changes), election) if records else None
+        if not (records or states.left):
+            return None  # MongoDB has been told nothing.
+        return partial(self._finish, mentions_in(plan.changes), election)
 
     # Messages
 
@@ -143,6 +146,22 @@ class MessagesRule:
         states = ReadStates(work.source, self._read_state.get)
         fold_records(states, work.received, created, before, closed)
         return states
+
+    async def _note_members(
+        self, work: Work, changes: Iterable[Change], states: ReadStates
+    ) -> None:
+        """Have MongoDB's members follow the records, in their order: by the times these carry, so
+        that a membership which a gateway has written since stays."""
+        if states.implied:
+            sent_at = {change.offset: change.document["createdAt"] for change in changes}
+            await self._deps.members.note(
+                {key: sent_at[offset] for key, offset in states.implied.items()}
+            )
+        if states.left:
+            said_at = {item.offset: item.at for item in work.received}
+            await self._deps.members.forget(
+                {key: said_at[offset] for key, offset in states.left.items()}
+            )
 
     # Effects
 

@@ -28,8 +28,10 @@ class UserEvent:
 class ReadStates:
     """The read states that a batch touches: each is found once, and changed in memory.
 
-    `changed` is what the table must be given afterwards, `events` what users are to be told, and
-    `newcomers` who has become a member without a `member_joined`.
+    `changed` is what the table must be given afterwards, `events` what users are to be told.
+    `implied` are the members that messages made, `left` who has left, each with the offset of the
+    last record that says so; also of records that are delivered again, since MongoDB may have lost
+    what came of them.
     """
 
     def __init__(self, source: Source, find: Callable[[Key], ReadState | None]) -> None:
@@ -38,17 +40,18 @@ class ReadStates:
         self._found: dict[Key, ReadState | None] = {}
         self.changed: dict[Key, ReadState] = {}
         self.events: list[UserEvent] = []
-        self.newcomers: list[Key] = []
+        self.implied: dict[Key, int] = {}
+        self.left: dict[Key, int] = {}
 
     def send(self, offset: int, channel_id: str, sender_id: str, number: int) -> None:
         """A message: its sender is a member, and has read up to it."""
         key = channel_id, sender_id
         state = self.get(key)
         if self._has_seen(state, offset):
-            return
-        if state is None or state.left:
+            self._imply_again(offset, key, state)
+        elif state is None or state.left:
             self._enter(offset, key, read=number, by=sender_id)
-            self.newcomers.append(key)
+            self.implied[key] = offset
         else:
             had_mentions = bool(state.mentions)
             self._mark(offset, key, state, number)
@@ -63,11 +66,11 @@ class ReadStates:
         key = channel_id, user_id
         state = self.get(key)
         if self._has_seen(state, offset):
-            return
-        if state is None or state.left:
+            self._imply_again(offset, key, state)
+        elif state is None or state.left:
             if is_open:
                 self._enter(offset, key, read=number - 1, by=by).mentions = [number]
-                self.newcomers.append(key)
+                self.implied[key] = offset
         elif number > state.read:
             state.mentions = [*state.mentions, number][-MOST_MENTIONS:]
             self._change(offset, key, state)
@@ -94,6 +97,7 @@ class ReadStates:
         """A user is no member any more."""
         key = channel_id, user_id
         state = self.get(key)
+        self.left[key] = offset
         if state is None or state.left or self._has_seen(state, offset):
             return
         state.left, state.mentions = True, []
@@ -115,6 +119,10 @@ class ReadStates:
             bool(incarnation == self._source.incarnation and partition == self._source.partition)
             and offset <= seen
         )
+
+    def _imply_again(self, offset: int, key: Key, state: ReadState | None) -> None:
+        if state is not None and not state.left:
+            self.implied[key] = offset
 
     def _enter(self, offset: int, key: Key, *, read: int, by: str) -> ReadState:
         state = self._found[key] = ReadState(read=read, mentions=[], position=[])

@@ -1,10 +1,10 @@
 """The members of channels."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pymongo import ASCENDING, UpdateOne, WriteConcern
+from pymongo import ASCENDING, DeleteOne, UpdateOne, WriteConcern
 
 from app.archive.documents import Document, format_time
 from app.clients import Database
@@ -27,9 +27,7 @@ class Members:
 
     async def add(self, channel_id: str, roles: dict[str, str]) -> None:
         """Make users, by id with their roles, members of a channel; who is one stays as he is."""
-        joins = [
-            _join(channel_id, user_id, role, unpublished=True) for user_id, role in roles.items()
-        ]
+        joins = [_join(channel_id, user_id, role) for user_id, role in roles.items()]
         await self._members.bulk_write(joins, ordered=False)
 
     async def enter(
@@ -42,7 +40,7 @@ class Members:
         known = {member["channelId"]: member.get("unpublished", False) async for member in found}
         fresh = [channel_id for channel_id in is_open if channel_id not in known]
         if fresh:
-            joins = [_join(channel_id, user_id, MEMBER, unpublished=True) for channel_id in fresh]
+            joins = [_join(channel_id, user_id, MEMBER) for channel_id in fresh]
             await self._members.bulk_write(joins, ordered=False)
         return [*fresh, *(channel_id for channel_id, waits in known.items() if waits)]
 
@@ -56,10 +54,24 @@ class Members:
         if updates:
             await self._unconfirmed.bulk_write(updates, ordered=False)
 
-    async def note(self, pairs: Collection[tuple[str, str]]) -> None:
-        """Add memberships that records imply: (channel id, user id). Durable after a barrier."""
-        joins = [_join(channel_id, user_id, MEMBER) for channel_id, user_id in pairs]
+    async def note(self, joined: Mapping[tuple[str, str], datetime]) -> None:
+        """Add memberships that messages imply: (channel id, user id) -> since when.
+
+        Durable after a barrier.
+        """
+        joins = [_join(*pair, MEMBER, joined_at=at) for pair, at in joined.items()]
         await self._unconfirmed.bulk_write(joins, ordered=False)
+
+    async def forget(self, left: Mapping[tuple[str, str], datetime]) -> None:
+        """End memberships, but those that began later: (channel id, user id) -> the end.
+
+        Durable after a barrier.
+        """
+        leaves = [
+            DeleteOne({"channelId": channel_id, "userId": user_id, "joinedAt": {"$lte": at}})
+            for (channel_id, user_id), at in left.items()
+        ]
+        await self._unconfirmed.bulk_write(leaves, ordered=False)
 
     async def remove(self, channel_id: str, user_id: str) -> None:
         """End a membership, if there is one."""
@@ -98,9 +110,12 @@ def describe_member(document: Document) -> dict[str, str]:
     }
 
 
-def _join(channel_id: str, user_id: str, role: str, *, unpublished: bool = False) -> UpdateOne:
-    fields: dict[str, Any] = {"role": role, "joinedAt": datetime.now(UTC)}
-    if unpublished:
+def _join(
+    channel_id: str, user_id: str, role: str, *, joined_at: datetime | None = None
+) -> UpdateOne:
+    """Without `joined_at`: now, and Kafka does not know of it yet."""
+    fields: dict[str, Any] = {"role": role, "joinedAt": joined_at or datetime.now(UTC)}
+    if joined_at is None:
         fields["unpublished"] = True
     return UpdateOne(
         {"channelId": channel_id, "userId": user_id}, {"$setOnInsert": fields}, upsert=True

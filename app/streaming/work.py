@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from aiokafka import ConsumerRecord
@@ -29,6 +30,11 @@ class Received:
     def offset(self) -> int:
         """Its place in the partition."""
         return int(self.raw.offset)
+
+    @property
+    def at(self) -> datetime:
+        """When it was sent, by its sender's clock."""
+        return datetime.fromtimestamp(self.raw.timestamp / 1000, UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -299,6 +299,26 @@ async def test_membership_by_another_s_hand_is_told_and_counts_from_there(
     assert await chat.unread(bob) == {channel: (0, 0, 2, 2)}
 
 
+async def test_members_follow_the_records_when_the_worker_comes_late(
+    chat: Chat, worker: Process, channel: str, bob: str
+) -> None:
+    """The message that makes bob a member is worked on when he has been removed already."""
+    gone, back = f"gone-{bob}", f"back-{bob}"
+    worker.freeze()
+    try:
+        for user in (gone, back):
+            await chat.post(user, channel)
+            path = f"/api/channels/{channel}/members/{user}"
+            assert (await chat.call("DELETE", path, "alice"))[0] == 204
+        assert (await chat.call("PUT", path, "alice"))[0] == 204
+    finally:
+        worker.thaw()
+    await chat.unread_is(back, channel, 0, 0, 2, 2)
+    assert await chat.unread(gone) == {}
+    listed = await chat.call("GET", f"/api/channels/{channel}/members", "alice")
+    assert [member["userId"] for member in listed[1]["items"]] == [back]
+
+
 async def test_direct_messages_count_for_the_other_of_the_pair(
     chat: Chat, other: Chat, bob: str
 ) -> None:

@@ -44,7 +44,7 @@ def test_first_message_makes_its_sender_a_member_who_has_read_it() -> None:
     states.send(5, "c", "ann", 41)
     assert seen(states, "ann") == (41, [])
     assert told(states) == [("ann", "member_joined", {"channelId": "c", "by": "ann"})]
-    assert states.newcomers == [("c", "ann")]
+    assert states.implied == {("c", "ann"): 5}
 
 
 def test_further_messages_tell_their_sender_nothing() -> None:
@@ -142,7 +142,7 @@ def test_record_that_a_state_has_seen_has_no_effect(
     state = ReadState(read=3, mentions=[], position=["aaaaaaaa", 0, 9], left=left)
     states = states_of({("c", "bob"): state})
     repeat(states)
-    assert (states.changed, states.events, states.newcomers) == ({}, [], [])
+    assert (states.changed, states.events) == ({}, [])
 
 
 @pytest.mark.parametrize("position", [["bbbbbbbb", 0, 9], ["aaaaaaaa", 1, 9], ["aaaaaaaa", 0, 4]])
