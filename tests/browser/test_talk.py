@@ -41,7 +41,7 @@ async def test_markup_of_others_stays_text_and_long_texts_stay_inside(
 ) -> None:
     hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
     async with open_window(browser, "Anna", viewport={"width": 360, "height": 640}) as anna:
-        await anna.enter(gateway.url, channel)
+        await anna.enter(gateway.url, channel.ljust(64, "y"))
         await anna.say(hostile, "x" * 4000, "see https://example.org/?q=1.")
         await anna.until_settled(3)
         assert (await anna.texts())[:2] == [hostile, "x" * 4000]
@@ -52,6 +52,10 @@ async def test_markup_of_others_stays_text_and_long_texts_stay_inside(
             "[document.documentElement.scrollWidth, scroller.scrollWidth - scroller.clientWidth]"
         )
         assert await anna.evaluate(width) == [360, 0]
+        assert await anna.evaluate("composer.scrollWidth - composer.clientWidth") == 0
+        last = await anna.page.locator("#people-toggle").bounding_box()
+        assert last is not None
+        assert last["x"] + last["width"] <= 360
 
 
 async def test_history_is_loaded_on_scrolling_up_and_the_place_is_kept(

@@ -161,6 +161,7 @@ function beginEdit(node, message, actions) {
 /** Make a field as high as its text; the style sheet says how high at most. */
 export function fit(field) {
   field.style.height = "auto";
-  field.style.height = `${field.scrollHeight + 2}px`;
+  // An empty field's content is its placeholder, which is cut off and not wrapped.
+  if (field.value) field.style.height = `${field.scrollHeight + 2}px`;
 }
 
