@@ -29,9 +29,10 @@ class Mention:
 
 def named_in(message: Document) -> list[str]:
     """Return whom a message names, each once; not its sender, who knows."""
-    named = dict.fromkeys(message.get("mentions", ()))
-    named.pop(message["senderId"], None)
-    return list(named)
+    named = message.get("mentions")
+    if not named:
+        return []
+    return [user_id for user_id in dict.fromkeys(named) if user_id != message["senderId"]]
 
 
 def mentions_in(changes: Iterable[Change]) -> list[Mention]:

@@ -60,9 +60,9 @@ def projection_calls(projections: Sequence[Projection]) -> list[Call]:
     calls: list[Call] = []
     for start in range(0, len(projections), _KEYS_A_CALL):
         some = projections[start : start + _KEYS_A_CALL]
-        arguments: list[str | int] = []
+        arguments: list[str] = []
         for _, field, content, (incarnation, partition, offset) in some:
-            arguments += (field, content, f"{incarnation}:{partition}:", offset)
+            arguments += (field, f"{content} {incarnation}:{partition}:{offset}")
         calls.append((_SCRIPT, [projection.key for projection in some], arguments))
     return calls
 

@@ -64,6 +64,15 @@ async def test_whole_partition_is_projected_from_its_entries(redis: RedisClient)
     assert await read_numbers(redis, channel_ids) == list(range(1, 2500))
 
 
+async def test_keys_of_a_wrong_type_and_foreign_values_are_replaced(redis: RedisClient) -> None:
+    await redis.hset("number:c", "a", "b")
+    await redis.set("number:d", "17")
+    await redis.set("read:u", "17")
+    await write_projections(redis, [newest("c", 7, 1), newest("d", 8, 1), state("c", "u", 7, 1)])
+    assert await read_numbers(redis, ["c", "d"]) == [7, 8]
+    assert await read_receipts(redis, "c", ["u"]) == [7]
+
+
 async def test_channels_of_a_user_are_read_with_their_counts(redis: RedisClient) -> None:
     await write_projections(
         redis,
