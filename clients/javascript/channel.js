@@ -34,6 +34,8 @@ export class Channel {
   typing = new Map();
   /** The number up to which it is read; null until that is known. @type {number | null} */
   read = null;
+  /** Whether somebody else made this user a member while connected. */
+  isInvited = false;
   /** The newest number. */
   number = 0;
   mentions = 0;
@@ -72,6 +74,8 @@ export class Channel {
     if (message.number > this.number) this.number = message.number;
     this.drafts = this.drafts.filter((draft) => draft.id !== message.id);
     if (isChanged && message.senderId === ownId) {
+      // Who answers has read; the gateway counts so, too.
+      this.markRead({ read: message.number, mentions: 0, number: message.number });
       // The event may come before the answer that tells the draft's id.
       const draft = this.drafts.find(
         (it) => it.state === "sending" && it.shownAs === null && it.content === message.content,

@@ -12,6 +12,9 @@ export { RequestError } from "./connection.js";
 
 /** The gateway lets one sign of typing through in this time. */
 const TYPING_PAUSE_MS = 5_000;
+const UNREAD_ASKED = 5;
+
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 /**
  * Events: `state`; `channels` (the list has changed); `channel` (`detail`: the channel in which
@@ -238,7 +241,7 @@ export class HubbubClient extends EventTarget {
   }
 
   async #enterLater(channel, seconds) {
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    await sleep(seconds);
     if (this.channels.has(channel.id) && this.#connection.isOpen) this.#enter(channel);
   }
 
@@ -261,7 +264,7 @@ export class HubbubClient extends EventTarget {
       case "notification":
         return this.#notify(frame.data);
       case "member_joined":
-        return this.join(frame.data.channelId);
+        return this.#accept(frame.data.channelId);
       case "member_left":
         return this.#forget(frame.data.channelId);
       case "channel_read":
@@ -371,9 +374,18 @@ export class HubbubClient extends EventTarget {
     for (const { senderId, senderName } of page.items) this.names.set(senderId, senderName);
     channel.number = Math.max(channel.number, channel.timeline.newest);
     this.#changed(channel);
+    this.#learnRead(channel);
+  }
+
+  async #learnRead(channel) {
     const { number } = channel;
     await this.#unreadKnown;
-    // Nothing was said of it, so it was joined just now: what was there before counts as read.
+    // What an invitation is followed by is unread, and the gateway counts it a moment later.
+    for (let asked = 0; channel.isInvited && channel.read === null && asked < UNREAD_ASKED; asked++) {
+      if (asked) await sleep(1);
+      await this.#reloadUnread();
+    }
+    // Nothing is said of it, so it was joined just now: what was there before counts as read.
     channel.read ??= number;
     this.#changed(channel);
   }
@@ -413,6 +425,13 @@ export class HubbubClient extends EventTarget {
     channel.kind = found.kind;
     channel.name = found.name ?? channel.id;
     this.#changed(channel);
+  }
+
+  /** A membership has begun: by one's own join, or by an invitation. */
+  #accept(channelId) {
+    const isInvited = !this.channels.has(channelId);
+    const channel = this.join(channelId);
+    channel.isInvited ||= isInvited;
   }
 
   #forget(channelId) {

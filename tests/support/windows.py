@@ -11,17 +11,19 @@ from playwright.async_api import (
     Page,
     Playwright,
     async_playwright,
+    expect,
 )
 
 from dev.tools import chromium
 
-WAIT_MS = 15_000
+WAIT_MS = 20_000
 
 
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
     """Start a headless Chromium."""
     playwright: Playwright
+    expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as playwright:
         # Without its sandbox it runs as root, and in a container: it sees our own page only.
         browser = await playwright.chromium.launch(
