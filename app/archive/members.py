@@ -10,13 +10,11 @@ from app.archive.documents import Document, format_time
 from app.clients import Database
 
 OWNER: Final = "owner"
-MODERATOR: Final = "moderator"
 MEMBER: Final = "member"
-ROLES: Final = (OWNER, MODERATOR, MEMBER)
 
 
 class Members:
-    """The collection `members`: channelId, userId, role, joinedAt.
+    """The collection `members`: channelId, userId, role (owner, moderator, member), joinedAt.
 
     A member whose `member_joined` Kafka has not acknowledged yet carries `unpublished`.
     """

@@ -431,6 +431,20 @@ async def test_calls_while_kafka_is_frozen_are_refused_and_succeed_when_repeated
     assert (await chat.unread(bob))[channel] == (0, 0, 2, 2)
 
 
+async def test_counts_that_are_wrong_in_redis_are_written_anew_when_they_are_dropped(
+    stack: Stack, chat: Chat, channel: str, bob: str
+) -> None:
+    await chat.post(bob, channel)
+    await chat.post("alice", channel, mentions=[bob])
+    await chat.unread_is(bob, channel, 1, 1, 1, 2)
+    with RedisClient(host="127.0.0.1", port=stack.redis.port) as client:
+        client.hset(f"read:{bob}", channel, "[2,[]] other:0:9")
+        client.set(f"number:{channel}", "7 other:0:9")
+    assert await chat.unread(bob) == {channel: (5, 0, 2, 7)}
+    assert await chat.call("DELETE", f"/api/cache/users/{bob}", bob) == (204, None)
+    await chat.unread_is(bob, channel, 1, 1, 1, 2)
+
+
 async def test_counts_come_back_when_redis_is_flushed(
     stack: Stack, chat: Chat, channel: str, bob: str
 ) -> None:
