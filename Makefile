@@ -8,10 +8,10 @@ SCALE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test check format lock clean
+.PHONY: help setup run up down test bench bench-quick check format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/ready ## make .venv from the locked dependencies
 
@@ -36,6 +36,12 @@ down: setup ## stop the servers that `make up` started
 test: setup ## the whole suite, on real servers of its own, with coverage   [ARGS="-k …"]
 	@$(VENV)/python -m pytest --cov --cov-report=term $(ARGS)
 
+bench: setup ## measure everything against its references, 15 minutes; writes docs/benchmarks.md   [ARGS="--only max,direct"]
+	@$(VENV)/python -m bench full $(ARGS)
+
+bench-quick: setup ## the same in little, 2 minutes; writes nothing   [ARGS="--only post64"]
+	@$(VENV)/python -m bench quick $(ARGS)
+
 check: setup ## format, lint, types, import contracts
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/ruff check -q .
@@ -48,6 +54,7 @@ format: setup ## format the code
 
 lock: setup ## write the lock files anew
 	@for name in requirements requirements-dev; do $(VENV)/uv pip compile -q --upgrade $$name.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o $$name.lock; done
+	@$(VENV)/uv pip compile -q --upgrade bench/requirements.in -c requirements.lock --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o bench/requirements.lock
 	@$(VENV)/uv pip compile -q --upgrade dev/servers.in --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o dev/servers.lock
 
 clean: ## remove what the tools left (not the servers' data)

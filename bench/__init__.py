@@ -1,0 +1,1 @@
+"""Benchmarks: Hubbub and its references, in the same run on the same servers."""

@@ -1,0 +1,278 @@
+"""One whole run: every scenario, its contestants by turns, as many times as told."""
+
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from bench import workers
+from bench.arena import Arena, open_arena
+from bench.contestants import BENCH, REFERENCES, Contestant, Hubbub, install
+from bench.scenarios import CROWD, RESTART, SCENARIOS, WORKER, Scenario
+from dev.errors import DevError
+from dev.processes import ROOT
+
+RESULTS: Final = BENCH / "results"
+_RUN_SECONDS: Final = 150.0
+_PAUSE_SECONDS: Final = 0.3
+
+
+class RunError(Exception):
+    """A run that came to no result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large the run is."""
+
+    name: str
+    passes: int
+    seconds: float
+    warm_seconds: float
+    backlog_share: float
+    worker_backlog: int
+    table_entries: int
+    crowd: int
+    is_quick: bool
+
+
+FULL: Final = Size("full", 3, 3.0, 1.0, 1.0, 100_000, 1_000_000, 100_000, is_quick=False)
+QUICK: Final = Size("quick", 1, 1.0, 0.5, 0.1, 10_000, 50_000, 20_000, is_quick=True)
+
+
+@dataclass(slots=True)
+class Campaign:
+    """The runs that have been made, and where they are kept."""
+
+    size: Size
+    only: Sequence[str] = ()
+    passes: int | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    """References that cannot run here, and why."""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        """The results of the full run are kept; the quick run's are only looked at."""
+        return RESULTS / ("results.json" if not self.size.is_quick else "quick.json")
+
+    def run(self) -> None:
+        """Make all runs; the file is written anew after each.
+
+        Raises:
+            DevError: a server or a process does not start.
+        """
+        install()
+        # The servers end with the thread that started them: this one.
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubbub-bench-")))
+            arena = stack.enter_context(open_arena(folder))
+            contestants = self._start_all(stack, arena, folder)
+            for scenario in SCENARIOS:
+                if self._is_wanted(scenario):
+                    self._run_loads(arena, scenario, contestants)
+            hubbub = contestants["hubbub"]
+            for name in [name for name in contestants if name != "hubbub"]:
+                contestants.pop(name).stop()
+            assert isinstance(hubbub, Hubbub)
+            self._run_workers(arena, hubbub)
+
+    def _start_all(self, stack: ExitStack, arena: Arena, folder: Path) -> dict[str, Contestant]:
+        contestants: dict[str, Contestant] = {}
+        kinds: tuple[type[Contestant], ...] = (Hubbub, *REFERENCES)
+        for kind in kinds:
+            if why := kind.missing():
+                self.missing[kind.name] = why
+                continue
+            contestant = kind(arena.environment, folder)
+            stack.callback(contestant.stop)
+            contestant.start()
+            contestants[kind.name] = contestant
+        for contestant in contestants.values():
+            self._load(arena, contestant, {"mode": "closed", "seconds": 3.0, "warm_seconds": 0.0})
+        return contestants
+
+    def _is_wanted(self, scenario: Scenario) -> bool:
+        return not self.only or scenario.name in self.only
+
+    def _passes(self) -> range:
+        return range(self.passes or self.size.passes)
+
+    def _run_loads(
+        self, arena: Arena, scenario: Scenario, contestants: dict[str, Contestant]
+    ) -> None:
+        wanted = [contestants[name] for name in scenario.contestants if name in contestants]
+        load = {**scenario.load, **(scenario.quick_load if self.size.is_quick else {})}
+        for number in self._passes():
+            for contestant in wanted:
+                if load["mode"] == "idle":
+                    contestant.restart()
+                if load["mode"] == "backlog":
+                    load["messages"] = int(contestant.backlog * self.size.backlog_share)
+                self._record(
+                    scenario,
+                    contestant.name,
+                    number,
+                    partial(self._load, arena, contestant, dict(load)),
+                )
+
+    def _record(
+        self, scenario: Scenario, name: str, number: int, run: Callable[[], dict[str, Any]]
+    ) -> None:
+        began = time.perf_counter()
+        try:
+            result = run()
+        except (RunError, TimeoutError) as error:
+            result = {"error": str(error)}
+        self.runs.append(
+            {"scenario": scenario.name, "contestant": name, "pass": number, "result": result}
+        )
+        self.save()
+        said = result.get("error") or "  ".join(_say(scenario, result))
+        took = time.perf_counter() - began
+        print(f"{scenario.name:11} {name:7} {number + 1}  {said}  ({took:.1f} s)", flush=True)
+        time.sleep(_PAUSE_SECONDS)
+
+    def _load(self, arena: Arena, contestant: Contestant, load: dict[str, Any]) -> dict[str, Any]:
+        spec = {
+            "warm_seconds": self.size.warm_seconds,
+            "seconds": self.size.seconds,
+            "prefix": f"c{secrets.token_hex(3)}",
+            **load,
+            "dialect": contestant.dialect,
+            "port": contestant.port,
+            "pids": {**contestant.pids, **arena.pids},
+        }
+        if spec["mode"] == "backlog":
+            contestant.stop_consumer()
+        return {**_run_client(spec, arena, contestant), "connections": spec.get("connections", 1)}
+
+    # The messages worker
+
+    def _run_workers(self, arena: Arena, hubbub: Hubbub) -> None:
+        if self._is_wanted(WORKER):
+            workers.prepare_plain(arena)
+            for number in self._passes():
+                self._run_worker(arena, hubbub, number)
+        if self._is_wanted(RESTART):
+            for number in self._passes():
+                self._record(RESTART, "empty", number, lambda: self._restart(arena, hubbub))
+        if self._is_wanted(RESTART) or self._is_wanted(CROWD):
+            each = self.size.table_entries // 40
+            rooms = {f"room-{number}": each for number in range(40)}
+            crowd = {"many-0": self.size.crowd, "two-0": 2}
+            took = workers.fill_table(arena, hubbub, {**rooms, **crowd})
+            entries = sum(rooms.values()) + sum(crowd.values())
+            print(f"a table of {entries:,} entries taken in for the first time in {took:.1f} s")
+        if self._is_wanted(RESTART):
+            for number in self._passes():
+                self._record(RESTART, "full", number, lambda: self._restart(arena, hubbub))
+        if self._is_wanted(CROWD):
+            for number in self._passes():
+                for name in ("many", "two"):
+                    load = {**CROWD.load, "prefix": name}
+                    self._record(CROWD, name, number, partial(self._load, arena, hubbub, load))
+
+    def _run_worker(self, arena: Arena, hubbub: Hubbub, number: int) -> None:
+        count = self.size.worker_backlog
+        prefix = secrets.token_hex(3)
+        self._record(
+            WORKER, "plain", number,
+            lambda: workers.run_backlog_of_plain(arena, f"p{prefix}", count),
+        )  # fmt: skip
+
+        def run_hubbub() -> dict[str, Any]:
+            hubbub.stop_consumer()
+            return workers.run_backlog_of_hubbub(arena, hubbub, f"h{prefix}", count)
+
+        self._record(WORKER, "hubbub", number, run_hubbub)
+        hubbub.processes["messages.1"].wait_ready()
+
+    def _restart(self, arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
+        load = {"mode": "backlog", "posters": 1, "messages": 1}
+        result = self._load(arena, hubbub, load)
+        hubbub.processes["messages.1"].wait_ready()
+        return result
+
+    def save(self) -> None:
+        """Write what there is."""
+        RESULTS.mkdir(exist_ok=True)
+        data = {
+            "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            "size": self.size.name,
+            "machine": describe_machine(),
+            "missing": self.missing,
+            "runs": self.runs,
+        }
+        self.file.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def _say(scenario: Scenario, result: dict[str, Any]) -> Iterable[str]:
+    for figure in scenario.figures:
+        value = figure.read(result)
+        yield f"{figure.title} {'–' if value is None else f'{value:,.4g}'} {figure.unit}"
+    wrong = {name: result[name] for name in ("lost", "doubled", "disordered", "refused", "cut_off")
+             if result.get(name)}  # fmt: skip
+    if wrong:
+        yield str(wrong)
+
+
+def _run_client(spec: dict[str, Any], arena: Arena, contestant: Contestant) -> dict[str, Any]:
+    client = subprocess.Popen(
+        [sys.executable, "-m", "bench.load"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert client.stdin is not None and client.stdout is not None
+    timer = threading.Timer(_RUN_SECONDS, client.kill)
+    timer.start()
+    started_at = 0.0
+    try:
+        client.stdin.write(json.dumps(spec) + "\n")
+        client.stdin.flush()
+        line = client.stdout.readline()
+        if line.strip() == "posted":
+            started_at = time.perf_counter()
+            contestant.start_consumer()
+            client.stdin.write(json.dumps({**contestant.pids, **arena.pids}) + "\n")
+            client.stdin.flush()
+            line = client.stdout.readline()
+    except DevError:
+        client.kill()
+        raise
+    finally:
+        client.wait()
+        timer.cancel()
+    if not line:
+        raise RunError(f"the load client ended with {client.returncode}")
+    result: dict[str, Any] = json.loads(line)
+    if started_at and result["first_at"]:
+        result["first_ms"] = (result["first_at"] - started_at) * 1000
+    return result
+
+
+def describe_machine() -> dict[str, Any]:
+    """What it ran on."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory / 2**30),
+        "kernel": platform.release().split("-")[0],
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,1 @@
+"""The load client: one process that posts, connects, and checks every delivery."""
