@@ -1,13 +1,32 @@
 """TCP ports of this machine: which is free, which answers."""
 
+import random
 import socket
+from pathlib import Path
+from typing import Final
+
+_FIRST: Final = 10_000
+_LAST: Final = 32_000
+_RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """Return a TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that was free a moment ago.
+
+    None of those from which the kernel takes the other end of outgoing connections: a client that
+    tries to reach a stopped server there meets itself in the end (TCP's simultaneous open), and
+    the server finds its port taken.
+    """
+    last = _last_port()
+    while True:
+        port = random.randint(_FIRST, last)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def is_taken(port: int, host: str = "127.0.0.1") -> bool:
@@ -17,3 +36,12 @@ def is_taken(port: int, host: str = "127.0.0.1") -> bool:
             return True
     except OSError:
         return False
+
+
+def _last_port() -> int:
+    try:
+        first_outgoing = int(_RANGE_FILE.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return _LAST
+    # A range that leaves no room below it: nothing is better then.
+    return min(_LAST, first_outgoing - 1) if first_outgoing > _FIRST + 1000 else _LAST

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from app.clients import create_admin, wait_for
-from app.errors import HubbubError, ProvisionError, Unavailable
+from app.errors import ProvisionError, Unavailable
 from app.settings import Settings
 from app.streaming.application import Application
 from app.streaming.transport import Consumer
@@ -121,8 +121,10 @@ async def _stop(app: Application, status: int) -> None:
         log.warning("worker_stop_cut_off")
         logging.shutdown()
         os._exit(status)
-    with suppress(HubbubError, KafkaError, OSError):
+    try:
         await stop
+    except Exception as error:  # noqa: BLE001 - a courtesy: the end does not depend on it
+        log.warning("worker_stop_failed", extra={"error": repr(error)})
 
 
 def _behind(app: Application) -> dict[Any, int | None]:

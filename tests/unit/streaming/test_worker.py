@@ -1,5 +1,7 @@
 """The start of a worker."""
 
+from typing import cast
+
 import faust
 import pytest
 
@@ -9,6 +11,17 @@ from app.streaming import worker
 from app.streaming.application import Application
 from app.topics import MESSAGES
 from dev.ports import free_port
+
+
+async def test_failed_stop_does_not_change_how_a_worker_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Dead:
+        async def stop(self) -> None:
+            raise RuntimeError("Event loop is closed")
+
+    await worker._stop(cast(Application, Dead()), 70)
+    assert "worker_stop_failed" in caplog.messages
 
 
 async def test_start_without_kafka_gives_up_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
