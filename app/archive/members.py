@@ -1,5 +1,6 @@
 """The members of channels."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -8,6 +9,9 @@ from pymongo import ASCENDING, DeleteOne, UpdateOne, WriteConcern
 
 from app.archive.documents import Document, format_time
 from app.clients import Database
+
+ENTERING: Final = 4
+"""Users whose first joins are looked at side by side."""
 
 OWNER: Final = "owner"
 MEMBER: Final = "member"
@@ -22,6 +26,9 @@ class Members:
     def __init__(self, database: Database) -> None:
         self._members = database["members"]
         self._unconfirmed = self._members.with_options(write_concern=WriteConcern(w=1))
+        # After a gateway's death its clients join elsewhere by thousands, and the driver answers
+        # everybody in turn: a post must not wait behind them all.
+        self._turns = asyncio.Semaphore(ENTERING)
 
     async def add(self, channel_id: str, roles: dict[str, str]) -> None:
         """Make users, by id with their roles, members of a channel; who is one stays as he is."""
@@ -33,6 +40,12 @@ class Members:
     ) -> list[str]:
         """Make a user a member of the open ones of these channels; return those of all of them
         whose membership Kafka may not know."""
+        async with self._turns:
+            return await self._enter(user_id, channel_ids, is_open)
+
+    async def _enter(
+        self, user_id: str, channel_ids: Collection[str], is_open: Collection[str]
+    ) -> list[str]:
         mine = {"userId": user_id, "channelId": {"$in": list(channel_ids)}}
         found = self._members.find(mine, {"channelId": 1, "unpublished": 1})
         known = {member["channelId"]: member.get("unpublished", False) async for member in found}
