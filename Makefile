@@ -5,6 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --disable-pip-version-check
 SCALE ?=
+MINUTES ?=
+SEED ?=
+BROKERS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -41,6 +44,9 @@ bench: setup ## measure everything against its references, 15 minutes; writes do
 
 bench-quick: setup ## the same in little, 2 minutes; writes nothing   [ARGS="--only post64"]
 	@$(VENV)/python -m bench quick $(ARGS)
+
+chaos: setup ## break everything, show that nothing is lost   [MINUTES=60] [SEED=7] [BROKERS=3]
+	@MINUTES=$(MINUTES) SEED=$(SEED) BROKERS=$(BROKERS) $(VENV)/python -m tests.chaos
 
 check: setup ## format, lint, types, import contracts
 	@$(VENV)/ruff format --check -q .

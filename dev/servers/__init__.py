@@ -2,8 +2,18 @@
 
 from dev.errors import ServerError
 from dev.servers.kafka import Kafka
+from dev.servers.kafka_cluster import Broker, KafkaCluster
 from dev.servers.mongodb import MongoDB
 from dev.servers.redis import Redis
 from dev.servers.server import Address, Server
 
-__all__ = ["Address", "Kafka", "MongoDB", "Redis", "Server", "ServerError"]
+__all__ = [
+    "Address",
+    "Broker",
+    "Kafka",
+    "KafkaCluster",
+    "MongoDB",
+    "Redis",
+    "Server",
+    "ServerError",
+]

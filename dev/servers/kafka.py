@@ -32,10 +32,11 @@ class Kafka(Server):
     title: ClassVar[str] = "Kafka"
     variables: ClassVar[str] = "KAFKA_BROKERS"
     default_port: ClassVar[int] = 9092
+    memory: ClassVar[tuple[str, ...]] = ("-Xms256m", "-Xmx400m")
 
     def __init__(self, folder: Path, port: int | None = None, *, fast_start: bool = False) -> None:
         super().__init__(folder, port)
-        self._controller_port = free_port()
+        self.controller_port = free_port()
         self._fast_start = fast_start
 
     @property
@@ -52,7 +53,7 @@ class Kafka(Server):
     def _java(self, *command: str) -> list[str]:
         tiers = ["-XX:TieredStopAtLevel=1"] if self._fast_start else []
         return [
-            java(), "-Xms256m", "-Xmx400m", "-XX:+UseSerialGC", "-Xshare:auto", *tiers,
+            java(), *self.memory, "-XX:+UseSerialGC", "-Xshare:auto", *tiers,
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-cp", kafka_classpath(), *command,
         ]  # fmt: skip
@@ -61,12 +62,10 @@ class Kafka(Server):
         properties = self.folder / "server.properties"
         properties.write_text(self._properties())
         if not (self.folder / "data" / "meta.properties").exists():
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
             done = subprocess.run(
                 self._java(
-                    "kafka.tools.StorageTool", "format", "--standalone",
-                    # `=`: an id may begin with a dash.
-                    f"--cluster-id={cluster}", "-c", str(properties),
+                    "kafka.tools.StorageTool", "format", *self._format_options(),
+                    "-c", str(properties),
                 ),
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
@@ -75,14 +74,17 @@ class Kafka(Server):
                 raise ServerError(f"Kafka's storage cannot be formatted: {detail}")
         return self._java("kafka.Kafka", str(properties))
 
+    def _format_options(self) -> list[str]:
+        return ["--standalone", f"--cluster-id={new_cluster_id()}"]  # `=`: it may begin with a dash
+
     def _properties(self) -> str:
         return f"""\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
 controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers=127.0.0.1:{self._controller_port}
+controller.quorum.bootstrap.servers=127.0.0.1:{self.controller_port}
 log.dirs={self.folder / "data"}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
@@ -107,3 +109,8 @@ log.segment.bytes=67108864
             return False
         _, correlation, _, brokers = _ANSWER.unpack(answer)
         return bool(correlation == _CORRELATION and brokers > 0)
+
+
+def new_cluster_id() -> str:
+    """Return a random id as Kafka's own tool makes it."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]

@@ -1,7 +1,9 @@
 """Redis with its append-only file on."""
 
+import shutil
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from dev.servers.server import Address, Server, read_address
@@ -46,3 +48,21 @@ class Redis(Server):
                 return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False
+
+    def copy_data(self, folder: Path) -> None:
+        """Copy what is on the disk now into `folder`, also while it runs."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in self.folder.glob("appendonly*"):  # A file up to Redis 6, a folder from 7 on.
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, folder / path.name)
+
+    def kill_and_replace_data(self, folder: Path) -> None:
+        """Kill it and put an earlier copy in the place of its data; `launch` must follow."""
+        self.kill()
+        for path in self.folder.glob("appendonly*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        shutil.copytree(folder, self.folder, dirs_exist_ok=True)

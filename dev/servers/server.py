@@ -118,9 +118,9 @@ class Server(Child, ABC):
         with self.log_file.open("ab") as log:
             self.spawn(command, output=log, detached=detached)
 
-    def wait_answers(self) -> None:
+    def wait_answers(self, timeout_seconds: float = START_SECONDS) -> None:
         """Return when the launched server answers; raises as `start` does."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + timeout_seconds
         while not self.answers():
             if not self.is_running:
                 raise ServerError(f"{self.title} ended at its start; see {self.log_file}")

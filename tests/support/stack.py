@@ -23,6 +23,8 @@ class Stack:
         self.kafka = Kafka(folder / "kafka", fast_start=True)
         self.redis = Redis(folder / "redis")
         self.mongodb = MongoDB(folder / "mongodb")
+        self.settings: dict[str, str] = {}
+        """Over those that lead to these servers."""
         self._processes = ExitStack()
 
     @property
@@ -36,7 +38,7 @@ class Stack:
         environment = {"HUBBUB_HOST": "127.0.0.1", "HUBBUB_RECONNECT_SPREAD_MS": "200"}
         for server in self.servers:
             environment |= server.environment
-        return environment
+        return environment | self.settings
 
     def release(self) -> None:
         """Provision topics and indexes."""

@@ -1,0 +1,38 @@
+"""The oracle is worth something: switch any mechanism of the guarantee off, and it complains."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.sabotage import SABOTAGES
+from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.stage import Stage, running_scene
+from tests.support.stack import running_stack
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with running_stack(tmp_path_factory.mktemp("sabotage")) as stack:
+        stage = Stage(stack)
+        yield stage
+        stage.kill_all()
+
+
+def test_every_sabotage_has_a_scenario() -> None:
+    assert SCENARIOS.keys() == SABOTAGES.keys()
+
+
+@pytest.mark.parametrize("mechanism", SCENARIOS)
+async def test_oracle_when_mechanism_is_on_is_content(stage: Stage, mechanism: str) -> None:
+    async with running_scene(stage, f"{mechanism}-on", "") as scene:
+        tally = await SCENARIOS[mechanism](scene)
+    assert tally.details == []
+
+
+@pytest.mark.parametrize("mechanism", SCENARIOS)
+async def test_oracle_when_mechanism_is_off_complains(stage: Stage, mechanism: str) -> None:
+    async with running_scene(stage, f"{mechanism}-off", mechanism) as scene:
+        tally = await SCENARIOS[mechanism](scene)
+    assert not tally.is_clean
