@@ -7,8 +7,8 @@ import argparse
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import uvloop
 
@@ -24,7 +24,7 @@ from app.archive.notifications import Notifications
 from app.archive.pending import PendingMessages
 from app.archive.topics import TopicRegistry
 from app.clients import create_admin, open_mongodb, open_redis, wait_for
-from app.errors import HubbubError, ProvisionError
+from app.errors import HubbubError
 from app.keys import StreamKey
 from app.lag import watch_lag
 from app.offsets import Offsets
@@ -71,17 +71,24 @@ async def run(name: str, settings: Settings) -> int:
         table=RedisTable,
         bury=Burial(pending, topic, partitions).bury,
     )
-    instance = settings.instance or f"{name}@{socket.gethostname()}"
-    channels, members = Channels(database), Members(database)
-    told = Notifications(database)
-    register(app, Deps(Marks(database), log, redis, instance, channels, members, told))
+    deps = Deps(
+        marks=Marks(database),
+        log=log,
+        redis=redis,
+        instance=settings.instance or f"{name}@{socket.gethostname()}",
+        channels=Channels(database),
+        members=Members(database),
+        notifications=Notifications(database),
+    )
+    register(app, deps)
     offsets = Offsets(settings)
-    tasks = [
-        asyncio.create_task(_end_with_topic(app, settings, registry)),
-        asyncio.create_task(watch_lag(settings, topic, partitions)),
+    beside: list[Coroutine[Any, Any, None]] = [
+        watch_topic(settings, registry, topic),
+        watch_lag(settings, topic, partitions),
     ]
     if topic is MESSAGES:
-        tasks.append(asyncio.create_task(Reconciler(app, pending, offsets).run()))
+        beside.append(Reconciler(app, pending, offsets).run())
+    tasks = [asyncio.create_task(_run_beside(app, work)) for work in beside]
     try:
         return await worker.run(
             app, settings, {"redis": redis.ping, "mongodb": lambda: database.command("ping")}
@@ -107,10 +114,11 @@ async def _ensure_known(
         await admin.close()
 
 
-async def _end_with_topic(app: Application, settings: Settings, registry: TopicRegistry) -> None:
+async def _run_beside(app: Application, work: Coroutine[Any, Any, None]) -> None:
+    """Run what goes on beside the agent; its failure ends the worker, which would miss it."""
     try:
-        await watch_topic(settings, registry, app.source)
-    except ProvisionError as error:
+        await work
+    except Exception as error:  # noqa: BLE001 - it is handed to the app, which ends with it
         await app.crash(error)
 
 
@@ -122,7 +130,9 @@ def main() -> int:
     try:
         settings = settings_module.load()
         logs.configure(level=settings.log_level, form=settings.log_format)
-        return uvloop.run(run(name, settings))
+        # Of Faust's consumer thread too, whose loop is made by the policy.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        return asyncio.run(run(name, settings))
     except HubbubError as error:
         sys.stderr.write(f"hubbub: {error}\n")
         return 1

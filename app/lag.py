@@ -7,7 +7,7 @@ no more records, and so no lag.
 import asyncio
 import logging
 import time
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,8 +82,13 @@ async def _age(reader: AIOKafkaConsumer, place: TopicPartition, offset: int) -> 
 async def watch_lag(settings: Settings, topic: Topic, partitions: int) -> None:
     """Keep the gauges of a group's lag up to date, for ever; through an outage they stand still."""
     while True:
-        with suppress(*Outage):
+        try:
             await _measure(settings, topic, partitions)
+        except Outage:
+            pass
+        except Exception:
+            # A defect of a gauge is no reason to end a worker.
+            log.exception("lag_unknown")
         await asyncio.sleep(LOOK_SECONDS)
 
 
