@@ -100,7 +100,15 @@ class Campaign:
             contestant.start()
             contestants[kind.name] = contestant
         for contestant in contestants.values():
-            self._load(arena, contestant, {"mode": "closed", "seconds": 3.0, "warm_seconds": 0.0})
+            self._load(
+                arena,
+                contestant,
+                {
+                    "mode": "closed",
+                    "seconds": self.size.seconds,
+                    "warm_seconds": self.size.warm_seconds,
+                },
+            )
         return contestants
 
     def _is_wanted(self, scenario: Scenario) -> bool:

@@ -29,6 +29,8 @@ class Dialect(ABC):
     pong: ClassVar[bytes]
     resumes: ClassVar[bool]
     """Whether a client that comes back gets what it missed."""
+    quiet_seconds: ClassVar[float]
+    """After so long without a delivery nothing more comes."""
 
     @abstractmethod
     def path(self, user: str) -> str:
@@ -55,6 +57,7 @@ class HubbubDialect(Dialect):
     ping = b"\x89\x00"
     pong = b"\x8a\x80\0\0\0\0"
     resumes = True
+    quiet_seconds = 12.0  # A gateway looks for what it has not heard every 10 s.
 
     def path(self, user: str) -> str:
         return f"/ws?userId={user}&userName={user}"
@@ -79,6 +82,7 @@ class SocketIODialect(Dialect):
     ping = b"\x81\x012"
     pong = client_frame(b"3")
     resumes = False
+    quiet_seconds = 3.0
 
     def path(self, user: str) -> str:
         return f"/socket.io/?EIO=4&transport=websocket&userId={user}"

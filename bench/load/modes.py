@@ -111,7 +111,15 @@ class Load:
     async def _drain(self) -> None:
         clients = self.spec.connections / self.spec.channels
         wanted = int(len(self.tally.accepted_at) * clients)
-        await self._wait_for(lambda: self.tally.delivered >= wanted)
+        began = time.perf_counter()
+        quiet_seconds = self.subscribers.dialect.quiet_seconds
+
+        def is_over() -> bool:
+            last_at = max(began, self.tally.last_at)
+            is_quiet = time.perf_counter() - last_at > quiet_seconds
+            return is_quiet or self.tally.delivered >= wanted
+
+        await self._wait_for(is_over)
         await asyncio.sleep(0.1)  # What is delivered twice comes behind.
 
     async def _wait_for(
