@@ -8,9 +8,9 @@ from app.errors import Unavailable
 from tables.readers import read_channels, read_notification_count
 from web.connection import Connection
 from web.deps import Gateway
+from web.fields import CONTENT_LENGTH
 from web.frames import encode
 from web.resume import Start
-from web.schemas import CONTENT_LENGTH
 from web.sweep import HEARTBEAT_SECONDS
 
 FRAME_BYTES: Final = 64 * 1024

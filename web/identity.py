@@ -11,7 +11,7 @@ from aiohttp import web
 
 from app.errors import FieldError, RequestError
 from app.ids import is_given_id
-from web.schemas import is_display_name
+from web.fields import is_display_name
 
 
 @dataclass(frozen=True, slots=True)

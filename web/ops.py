@@ -15,23 +15,15 @@ from web import actions
 from web.actions import channels, reactions, reads
 from web.connection import Connection
 from web.deps import Gateway
+from web.fields import Emoji, GivenId, MessageId
 from web.frames import encode
 from web.hello import MOST_CHANNELS
 from web.identity import sender_of
+from web.parsing import decode, parse
 from web.problems import describe
 from web.replay import follow
 from web.resume import Start, decide, open_stream
-from web.schemas import (
-    EditMessage,
-    Emoji,
-    GivenId,
-    Input,
-    MarkRead,
-    MessageId,
-    SendMessage,
-    decode,
-    parse,
-)
+from web.schemas import EditMessage, Input, MarkRead, SendMessage
 
 CursorText = Annotated[str, Field(max_length=100)]
 OpId = Annotated[str, Field(max_length=64)] | Annotated[int, Field(ge=-(2**53), le=2**53)]

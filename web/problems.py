@@ -9,23 +9,66 @@ import orjson
 from app.clients import dependency_of
 from app.errors import FieldError, RequestError, Unavailable
 
-CODES: Final[Mapping[str, tuple[int, str]]] = {
-    "bad_json": (400, "The body is not JSON"),
-    "not_authenticated": (401, "Who is asking?"),
-    "forbidden": (403, "Not allowed"),
-    "not_found": (404, "There is no such thing"),
-    "method_not_allowed": (405, "Not with this method"),
-    "conflict": (409, "It is not in a state for this"),
-    "too_large": (413, "The body is too large"),
-    "unsupported_media_type": (415, "The body must be application/json"),
-    "invalid": (422, "Something in the request is wrong"),
-    "idempotency_conflict": (422, "The key was used for something else"),
-    "too_many_channels": (422, "Too many channels"),
-    "rate_limited": (429, "Too much at once"),
-    "internal": (500, "A fault of the server"),
-    "unavailable": (503, "A dependency does not answer"),
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A kind of error: its HTTP status, its title, and when it is answered."""
+
+    status: int
+    title: str
+    when: str
+
+
+CODES: Final[Mapping[str, Code]] = {
+    "bad_json": Code(400, "The body is not JSON", "The body or the frame cannot be read as JSON."),
+    "not_authenticated": Code(
+        401,
+        "Who is asking?",
+        "The call needs a user, and the request names none: say X-User-Id, or userId in the query.",
+    ),
+    "forbidden": Code(
+        403,
+        "Not allowed",
+        "It is another user's, or the request names two different users.",
+    ),
+    "not_found": Code(404, "There is no such thing", "There is nothing of this id or address."),
+    "method_not_allowed": Code(
+        405, "Not with this method", "The header Allow names the methods of this address."
+    ),
+    "conflict": Code(
+        409,
+        "It is not in a state for this",
+        "A message has 20 kinds of emoji already, the id is of another kind of channel, or a "
+        "direct channel has its two members.",
+    ),
+    "too_large": Code(413, "The body is too large", "A body may have 64 KiB."),
+    "unsupported_media_type": Code(
+        415, "The body must be application/json", "Send it with Content-Type: application/json."
+    ),
+    "invalid": Code(
+        422,
+        "Something in the request is wrong",
+        "`errors` names each wrong field, at most 20, by its path. A field or a parameter that is "
+        "unknown, or a parameter that is given twice, is wrong too.",
+    ),
+    "idempotency_conflict": Code(
+        422,
+        "The key was used for something else",
+        "The same sender has sent another message with this key. A new message needs a new key.",
+    ),
+    "too_many_channels": Code(
+        422, "Too many channels", "A connection may follow 100 channels; nothing was joined."
+    ),
+    "rate_limited": Code(429, "Too much at once", "Reserved. Retry-After says when to go on."),
+    "internal": Code(500, "A fault of the server", "It has been logged; the answer has no detail."),
+    "unavailable": Code(
+        503,
+        "A dependency does not answer",
+        "`dependency` names it. Repeat the call after Retry-After seconds: a write's outcome is "
+        "unknown, so a POST with the same Idempotency-Key.",
+    ),
 }
-"""code -> HTTP status, title"""
+"""Every error there is, by its code. `/api/docs/errors` shows this table."""
 
 RETRY_AFTER_SECONDS: Final = 2
 """A dependency that is back is used within this time."""
@@ -63,15 +106,15 @@ class Problem:
 def describe(error: Exception) -> Problem:
     """Return what a client is told of `error`; of one that nobody foresaw, no detail at all."""
     if isinstance(error, RequestError):
-        status, title = CODES[error.code]
-        return Problem(error.code, status, title, error.detail, error.errors)
+        code = CODES[error.code]
+        return Problem(error.code, code.status, code.title, error.detail, error.errors)
     dependency = error.dependency if isinstance(error, Unavailable) else dependency_of(error)
     if dependency is not None:
-        status, title = CODES["unavailable"]
+        code = CODES["unavailable"]
         detail = f"{dependency} does not answer; repeat it, a write with the same key"
         return Problem(
-            "unavailable", status, title, detail,
+            "unavailable", code.status, code.title, detail,
             dependency=dependency, retry_after_seconds=RETRY_AFTER_SECONDS,
         )  # fmt: skip
-    status, title = CODES["internal"]
-    return Problem("internal", status, title, "The fault is ours and has been logged.")
+    code = CODES["internal"]
+    return Problem("internal", code.status, code.title, "The fault is ours and has been logged.")

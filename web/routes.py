@@ -21,6 +21,7 @@ from web.answers import (
     Unread,
     UserPresences,
 )
+from web.fields import EMOJI
 from web.openapi import Call, describe_calls
 from web.rest import (
     cache,
@@ -34,10 +35,10 @@ from web.rest import (
 )
 from web.rest.bodies import answer
 from web.schemas import (
-    EMOJI,
     ActiveUsersQuery,
     CreateChannel,
     EditMessage,
+    EventsQuery,
     MarkRead,
     MembersQuery,
     MessagesQuery,
@@ -51,7 +52,7 @@ from web.schemas import (
 from web.sse import events
 from web.ws import websocket
 
-_USER: Final = ("X-User-Id", "X-User-Name")
+_USER: Final = ("X-User-Id", "X-User-Name", "userId", "userName")
 _OWN: Final = ("not_authenticated", "forbidden", "not_found")
 _MESSAGE: Final = {"id": MESSAGE_ID}
 _REACTION: Final = {"id": MESSAGE_ID, "emoji": EMOJI}
@@ -63,7 +64,7 @@ CALLS: Final = (
         "POST",
         "/api/messages",
         messages.send,
-        headers=("Idempotency-Key", *_USER),
+        shared=("Idempotency-Key", *_USER),
         body=SendMessage,
         answers={201: [Message], 200: [Message, Tombstone]},
         refusals=("not_authenticated", "forbidden", "idempotency_conflict"),
@@ -74,6 +75,7 @@ CALLS: Final = (
         messages.list_page,
         query=MessagesQuery,
         answers={200: [MessagePage]},
+        headers={"X-Cache": "^(hit|miss)$"},
     ),
     Call(
         "GET",
@@ -88,7 +90,7 @@ CALLS: Final = (
         "/api/messages/{id}",
         messages.edit,
         ids=_MESSAGE,
-        headers=_USER,
+        shared=_USER,
         body=EditMessage,
         answers={200: [Message]},
         refusals=_OWN,
@@ -98,7 +100,7 @@ CALLS: Final = (
         "/api/messages/{id}",
         messages.delete,
         ids=_MESSAGE,
-        headers=_USER,
+        shared=_USER,
         answers={200: [Tombstone]},
         refusals=_OWN,
     ),
@@ -107,7 +109,7 @@ CALLS: Final = (
         "/api/messages/{id}/reactions/{emoji}",
         reactions.add,
         ids=_REACTION,
-        headers=_USER,
+        shared=_USER,
         answers={200: [Message]},
         refusals=("not_authenticated", "forbidden", "not_found", "conflict"),
     ),
@@ -116,7 +118,7 @@ CALLS: Final = (
         "/api/messages/{id}/reactions/{emoji}",
         reactions.remove,
         ids=_REACTION,
-        headers=_USER,
+        shared=_USER,
         answers={200: [Message]},
         refusals=_OWN,
     ),
@@ -133,7 +135,7 @@ CALLS: Final = (
         "POST",
         "/api/notifications",
         notifications.notify,
-        headers=("Idempotency-Key",),
+        shared=("Idempotency-Key",),
         body=Notify,
         answers={202: [NotifiedUsers]},
     ),
@@ -142,7 +144,7 @@ CALLS: Final = (
         "/api/users/{id}/notifications",
         notifications.list_page,
         ids=_OWNER,
-        headers=_USER,
+        shared=_USER,
         query=NotificationsQuery,
         answers={200: [NotificationPage]},
         refusals=("not_authenticated", "forbidden"),
@@ -152,7 +154,7 @@ CALLS: Final = (
         "/api/users/{id}/notifications/read",
         notifications.mark_read,
         ids=_OWNER,
-        headers=_USER,
+        shared=_USER,
         body=ReadNotifications,
         answers={204: []},
         refusals=("not_authenticated", "forbidden"),
@@ -161,7 +163,7 @@ CALLS: Final = (
         "POST",
         "/api/channels",
         channels.create,
-        headers=_USER,
+        shared=_USER,
         body=CreateChannel,
         answers={201: [Channel], 200: [Channel]},
         refusals=("not_authenticated", "forbidden", "conflict"),
@@ -187,7 +189,7 @@ CALLS: Final = (
         "/api/channels/{id}/members/{userId}",
         channels.add_member,
         ids=_MEMBER,
-        headers=_USER,
+        shared=_USER,
         answers={204: []},
         refusals=("not_authenticated", "forbidden", "conflict"),
     ),
@@ -196,7 +198,7 @@ CALLS: Final = (
         "/api/channels/{id}/members/{userId}",
         channels.remove_member,
         ids=_MEMBER,
-        headers=_USER,
+        shared=_USER,
         answers={204: []},
         refusals=("not_authenticated", "forbidden"),
     ),
@@ -205,7 +207,7 @@ CALLS: Final = (
         "/api/channels/{id}/read",
         channels.mark_read,
         ids=_OWNER,
-        headers=_USER,
+        shared=_USER,
         body=MarkRead,
         answers={204: []},
         refusals=("not_authenticated", "forbidden"),
@@ -223,7 +225,7 @@ CALLS: Final = (
         "/api/users/{id}/unread",
         unread.get,
         ids=_OWNER,
-        headers=_USER,
+        shared=_USER,
         answers={200: [Unread]},
         refusals=("not_authenticated", "forbidden"),
     ),
@@ -232,7 +234,7 @@ CALLS: Final = (
         "/api/users/{id}/unread",
         unread.clear,
         ids=_OWNER,
-        headers=_USER,
+        shared=_USER,
         answers={204: []},
         refusals=("not_authenticated", "forbidden"),
     ),
@@ -249,7 +251,7 @@ CALLS: Final = (
         "/api/channels/{id}/typing",
         presence.show_typing,
         ids=_OWNER,
-        headers=_USER,
+        shared=_USER,
         answers={204: []},
         refusals=("not_authenticated", "forbidden"),
     ),
@@ -276,8 +278,24 @@ CALLS: Final = (
     ),
     Call("DELETE", "/api/cache/servers/{id}", cache.drop_server, ids=_OWNER, answers={204: []}),
     Call("DELETE", "/api/cache/users/{id}", cache.drop_user, ids=_OWNER, answers={204: []}),
-    Call("GET", "/ws", websocket),
-    Call("GET", "/api/events", events),
+    Call(
+        "GET",
+        "/ws",
+        websocket,
+        shared=_USER,
+        answers={101: []},
+        refusals=("not_authenticated", "forbidden"),
+    ),
+    Call(
+        "GET",
+        "/api/events",
+        events,
+        query=EventsQuery,
+        shared=("Last-Event-ID", *_USER),
+        answers={200: []},
+        text="text/event-stream",
+        refusals=("not_authenticated", "forbidden", "too_many_channels"),
+    ),
 )
 """All but `/healthz`, `/readyz` and `/metrics`, which every kind of process serves alike."""
 

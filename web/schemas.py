@@ -1,137 +1,32 @@
-"""What a client may send: the bodies, frames and queries, and how they are checked."""
+"""The bodies and queries that a client may send."""
 
-import math
-import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Literal
 
 import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError, from_json
+from pydantic_core import PydanticCustomError
 
-from app.errors import FieldError, RequestError
-from app.ids import GIVEN_ID, MESSAGE_ID, NOTIFICATION_ID
-
-CONTENT_LENGTH: Final = 4000
-METADATA_BYTES: Final = 4096
-MENTIONS: Final = 50
-PAGE_LENGTH: Final = 100
-NAME_LENGTH: Final = 100
-MEMBERS: Final = 100
-LARGEST_NUMBER: Final = 10**15 - 1
-EMOJI: Final = r"[^\s\x00-\x1f\x7f-\x9f]{1,32}"
-NOTIFIED_USERS: Final = 100
-PRESENCE_USERS: Final = 100
-NAMED_ERRORS: Final = 20
-"""Errors named in an answer; a hostile body could have thousands."""
-
-_control = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_emoji = re.compile(EMOJI)
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def is_display_name(value: str) -> bool:
-    """Whether `value` may name a user to others: 1 to 100 code points, no control characters."""
-    fits = 0 < len(value) <= NAME_LENGTH and bool(value.strip())
-    return fits and _control.search(value) is None and _is_text(value)
-
-
-def is_emoji(value: str) -> bool:
-    """Whether `value` may be a reaction: 1 to 32 code points, no control characters or spaces."""
-    return _emoji.fullmatch(value) is not None and _is_text(value)
-
-
-def _is_text(value: str) -> bool:
-    # A header's or a query's stray bytes arrive as lone surrogates, which no encoder takes.
-    return not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _check_content(value: str) -> str:
-    if not value.strip():
-        raise PydanticCustomError("blank", "must not be only white space")
-    if "\x00" in value:
-        raise PydanticCustomError("control", "must not contain U+0000")
-    return value
-
-
-def _check_name(value: str) -> str:
-    if not is_display_name(value):
-        raise PydanticCustomError("name", "must be 1 to 100 characters, not only white space")
-    return value
-
-
-def _check_key(value: str) -> str:
-    if _control.search(value) or not _is_text(value):
-        raise PydanticCustomError("control", "must not contain control characters")
-    return value
-
-
-def _check_emoji(value: str) -> str:
-    if not is_emoji(value):
-        raise PydanticCustomError(
-            "emoji", "must be 1 to 32 characters, no spaces or control characters"
-        )
-    return value
-
-
-def _check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        text = orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        raise PydanticCustomError("too_wide", "integers must fit into 64 bits") from None
-    if len(text) > METADATA_BYTES:
-        raise PydanticCustomError("too_long", "must be at most 4 KB of JSON")
-    if not all(math.isfinite(number) for number in _floats(value)):
-        raise PydanticCustomError("too_wide", "numbers must fit into a double")
-    return value
-
-
-def _floats(value: JsonValue) -> Iterable[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _floats(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _floats(item)
-
-
-def _to_integer(value: object) -> object:
-    # A query is text: this, and nothing else, is converted.
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        return int(value)
-    return value
-
-
-GivenId = Annotated[str, StringConstraints(pattern=f"^{GIVEN_ID}$")]
-Bound = Annotated[str, StringConstraints(pattern=f"^([0-9]{{1,15}}|{MESSAGE_ID})$")]
-MessageId = Annotated[str, StringConstraints(pattern=f"^{MESSAGE_ID}$")]
-Content = Annotated[
-    str, StringConstraints(min_length=1, max_length=CONTENT_LENGTH), AfterValidator(_check_content)
-]
-DisplayName = Annotated[
-    str, StringConstraints(min_length=1, max_length=NAME_LENGTH), AfterValidator(_check_name)
-]
-IdempotencyKey = Annotated[
-    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_check_key)
-]
-Emoji = Annotated[str, AfterValidator(_check_emoji)]
-NotificationId = Annotated[str, StringConstraints(pattern=f"^{NOTIFICATION_ID}$")]
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_check_metadata)]
+from web.fields import (
+    LARGEST_NUMBER,
+    MEMBERS,
+    MENTIONS,
+    NOTIFIED_USERS,
+    PAGE_LENGTH,
+    Bound,
+    ChannelIds,
+    Content,
+    DisplayName,
+    GivenId,
+    IdempotencyKey,
+    Limit,
+    MessageId,
+    Metadata,
+    NotificationId,
+    Rev,
+    Sinces,
+    UserIds,
+)
 
 
 class Input(BaseModel):
@@ -175,25 +70,22 @@ class MessagesQuery(Input):
     """The query of `GET /api/messages`. `before` and `after`: a number, or a message's id."""
 
     channel_id: GivenId
-    limit: Annotated[int, BeforeValidator(_to_integer), Field(ge=1, le=PAGE_LENGTH)] = 50
+    limit: Limit = 50
     before: Bound | None = None
     after: Bound | None = None
 
     @model_validator(mode="after")
     def _check_direction(self) -> "MessagesQuery":
         if self.before is not None and self.after is not None:
-            raise PydanticCustomError("direction", "before and after exclude each other")
+            raise PydanticCustomError("direction", "excludes before", {"path": "after"})
         return self
-
-
-Limit = Annotated[int, BeforeValidator(_to_integer), Field(ge=1, le=PAGE_LENGTH)]
 
 
 class ReactionsQuery(Input):
     """The query of `GET /api/messages/{id}/reactions/{emoji}`. `after`: the `next` of a page."""
 
     limit: Limit = 50
-    after: Annotated[int, BeforeValidator(_to_integer), Field(ge=0)] = 0
+    after: Rev = 0
 
 
 class NotificationsQuery(Input):
@@ -201,10 +93,6 @@ class NotificationsQuery(Input):
 
     limit: Limit = 50
     before: NotificationId | None = None
-
-
-def _split(value: object) -> object:
-    return value.split(",") if isinstance(value, str) else value
 
 
 class ActiveUsersQuery(Input):
@@ -217,9 +105,7 @@ class ActiveUsersQuery(Input):
 class PresenceQuery(Input):
     """The query of `GET /api/presence`: ids of users, separated by commas."""
 
-    user_ids: Annotated[
-        list[GivenId], BeforeValidator(_split), Field(min_length=1, max_length=PRESENCE_USERS)
-    ]
+    user_ids: UserIds
 
 
 class Notify(Input):
@@ -236,8 +122,24 @@ class ReadNotifications(Input):
     ids: Annotated[list[NotificationId], Field(max_length=PAGE_LENGTH)] | None = None
 
 
+class EventsQuery(Input):
+    """The query of `GET /api/events`: channels, and a cursor or `-` for each, by commas."""
+
+    channels: ChannelIds
+    since: Sinces | None = None
+    user_since: str | None = None
+
+
 class CreateChannel(Input):
     """The body of `POST /api/channels`. A direct channel has no name, and one other member."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"kind": {"const": "direct"}}},
+            "then": {"properties": {"name": {"type": "null"}}},
+            "else": {"required": ["name"], "properties": {"name": {"type": "string"}}},
+        }
+    )
 
     kind: Literal["open", "private", "direct"]
     name: DisplayName | None = None
@@ -248,7 +150,9 @@ class CreateChannel(Input):
     @model_validator(mode="after")
     def _check_name(self) -> "CreateChannel":
         if (self.name is None) != (self.kind == "direct"):
-            raise PydanticCustomError("name", "name is required, but not of a direct channel")
+            raise PydanticCustomError(
+                "name", "is required, but not of a direct channel", {"path": "name"}
+            )
         return self
 
 
@@ -263,65 +167,3 @@ class MarkRead(Input):
     """The body of `POST /api/channels/{id}/read`; without `number`: the whole channel."""
 
     number: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)] | None = None
-
-
-def decode(data: bytes | str) -> dict[str, Any]:
-    """Return the JSON object that `data` spells, its integers exact at any size.
-
-    Raises:
-        RequestError: `bad_json`, or `invalid` if it is JSON but no object.
-    """
-    try:
-        value = from_json(data, allow_inf_nan=False)
-    except ValueError as error:
-        raise RequestError("bad_json", f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise RequestError(
-            "invalid", "must be a JSON object", [FieldError("", "must be an object")]
-        )
-    return value
-
-
-def parse(model: type[Model], data: bytes | Mapping[str, Any]) -> Model:
-    """Return `data`, the text of a JSON object or one decoded before, as a `model`.
-
-    Raises:
-        RequestError: `bad_json`, or `invalid` with each wrong field by its name on the wire.
-    """
-    try:
-        if isinstance(data, bytes):
-            return model.model_validate_json(data)
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise _request_error(error) from None
-
-
-_idempotency_key = TypeAdapter(IdempotencyKey)
-
-
-def check_idempotency_key(value: str) -> str:
-    """Return the value of an `Idempotency-Key` header.
-
-    Raises:
-        RequestError: `invalid`, it is not 1 to 255 characters, or has control characters.
-    """
-    try:
-        return _idempotency_key.validate_python(value)
-    except ValidationError as error:
-        message = error.errors(include_url=False, include_input=False)[0]["msg"]
-        field = FieldError("Idempotency-Key", message)
-        raise RequestError("invalid", f"Idempotency-Key: {message}", [field]) from None
-
-
-def _request_error(error: ValidationError) -> RequestError:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    if found[0]["type"] == "json_invalid":
-        return RequestError("bad_json", f"the body is not JSON: {found[0]['msg']}")
-    errors = [FieldError(_path(item["loc"]), item["msg"]) for item in found[:NAMED_ERRORS]]
-    first = errors[0]
-    return RequestError("invalid", f"{first.path or 'body'}: {first.message}", errors)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = ".".join(map(str, location))[:200]
-    return path.encode(errors="replace").decode()

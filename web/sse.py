@@ -12,7 +12,6 @@ from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
 from app.errors import FieldError, RequestError
-from app.ids import is_given_id
 from app.keys import StreamKey, channel_stream, user_stream
 from app.stream_log.cursor import Cursor
 from web.actions.channels import enter_channels
@@ -25,7 +24,9 @@ from web.hub import Hub
 from web.identity import User, user_of
 from web.keys import GATEWAY
 from web.replay import follow
+from web.rest.bodies import read_query
 from web.resume import Start, open_stream
+from web.schemas import EventsQuery
 from web.stream import Stream
 
 RETRY: Final = b"retry: 2000\n\n"
@@ -126,12 +127,12 @@ class SseConnection(Connection):
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """`GET /api/events`"""
+    """Follow channels and one's own events, as a stream that a browser resumes by itself."""
     gateway = request.app[GATEWAY]
     hub = gateway.hub
     user = user_of(request)
-    channel_ids = _channels_of(request)
-    wanted = _wanted(request, channel_ids, user)
+    query = _query_of(request)
+    wanted = _wanted(query, request.headers.get("Last-Event-ID"), user)
     response = _Response()
     connection = SseConnection(request, response, hub, user)
     starts = await _open_all(hub, wanted)
@@ -146,14 +147,14 @@ async def events(request: web.Request) -> web.StreamResponse:
         connection.streams[start.stream.key.id] = start.stream
     connection.own = starts[-1].stream
     hub.connect(connection)
-    for channel_id in channel_ids:
+    for channel_id in query.channels:
         gateway.presence.join(connection, channel_id)
     try:
         await response.prepare(request)
         # aiohttp sends its headers with the first bytes of the body.
         await response.write(RETRY)
         _begin(hub, connection, starts, active, counts, is_resumed=wanted[-1][1] is not None)
-        hub.run(enter_channels(gateway, user, channel_ids))
+        hub.run(enter_channels(gateway, user, query.channels))
         await response.wait()
     finally:
         connection.shut(0)
@@ -184,39 +185,30 @@ def _begin(
         (connection.send_placed if index == last else connection.send)(payload)
 
 
-def _channels_of(request: web.Request) -> list[str]:
-    given = request.query.get("channels", "")
-    channel_ids = given.split(",") if given else []
-    if not channel_ids:
-        raise _invalid("channels", "name at least one channel")
-    for channel_id in channel_ids:
-        if not is_given_id(channel_id):
-            raise _invalid("channels", "each must be 1 to 64 of A-Z a-z 0-9 _ . : -")
-    if len(set(channel_ids)) < len(channel_ids):
-        raise _invalid("channels", "names a channel twice")
-    if len(channel_ids) > MOST_CHANNELS:
+def _query_of(request: web.Request) -> EventsQuery:
+    query = read_query(request, EventsQuery)
+    if len(query.channels) > MOST_CHANNELS:
         raise RequestError("too_many_channels", f"at most {MOST_CHANNELS} channels")
-    return channel_ids
+    if query.since is not None and len(query.since) != len(query.channels):
+        message = "must have a cursor, or -, for each channel"
+        raise RequestError("invalid", f"since: {message}", [FieldError("since", message)])
+    return query
 
 
 def _wanted(
-    request: web.Request, channel_ids: list[str], user: User
+    query: EventsQuery, last_event_id: str | None, user: User
 ) -> list[tuple[StreamKey, Since]]:
     """The streams of a request, the user's own last, and where its client was in each."""
-    keys = [*map(channel_stream, channel_ids), user_stream(user.id)]
-    last_event_id = request.headers.get("Last-Event-ID")
+    keys = [*map(channel_stream, query.channels), user_stream(user.id)]
     if last_event_id is not None:
-        combined = CombinedCursor.parse(last_event_id, channel_ids)
+        combined = CombinedCursor.parse(last_event_id, query.channels)
         if combined is None:
             return [(key, "") for key in keys]
-        cursors = [*(combined.channels[channel_id] for channel_id in channel_ids), combined.user]
+        cursors = [*(combined.channels[channel_id] for channel_id in query.channels), combined.user]
         return list(zip(keys, cursors, strict=True))
-    given = request.query.get("since")
-    texts = given.split(",") if given is not None else ["-"] * len(channel_ids)
-    if len(texts) != len(channel_ids):
-        raise _invalid("since", "must have a cursor, or -, for each channel")
-    sinces = [None if text == "-" else text for text in texts]
-    return list(zip(keys, [*sinces, request.query.get("userSince")], strict=True))
+    given = query.since or ["-"] * len(query.channels)
+    sinces = [None if text == "-" else text for text in given]
+    return list(zip(keys, [*sinces, query.user_since], strict=True))
 
 
 async def _open_all(hub: Hub, wanted: list[tuple[StreamKey, Since]]) -> list[Start]:
@@ -230,7 +222,3 @@ async def _open_all(hub: Hub, wanted: list[tuple[StreamKey, Since]]) -> list[Sta
                 hub.release(start.stream)
             raise result
     return starts
-
-
-def _invalid(path: str, message: str) -> RequestError:
-    return RequestError("invalid", f"{path}: {message}", [FieldError(path, message)])

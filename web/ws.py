@@ -40,7 +40,7 @@ TOO_MANY_BAD_FRAMES: Final = 4001
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:
-    """`GET /ws`"""
+    """Speak WebSocket: ops and events are described in docs/protocol.md."""
     user = user_of(request)
     accepted = accept(request)
     connection = WsConnection(request, request.app[GATEWAY], user)

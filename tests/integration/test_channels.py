@@ -96,8 +96,8 @@ async def test_direct_channel_is_found_by_its_pair_from_both_sides(client: Clien
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        ({"kind": "open"}, ""),
-        ({"kind": "direct", "name": "x", "members": ["bob"]}, ""),
+        ({"kind": "open"}, "name"),
+        ({"kind": "direct", "name": "x", "members": ["bob"]}, "name"),
         ({"kind": "direct"}, "members"),
         ({"kind": "direct", "members": ["alice"]}, "members"),
         ({"kind": "direct", "members": ["bob", "carol"]}, "members"),

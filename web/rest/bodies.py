@@ -9,7 +9,7 @@ from app.errors import FieldError, RequestError
 from app.ids import is_given_id, is_message_id
 from app.telemetry.tracing import traceparent_of
 from web.identity import User, user_of
-from web.schemas import parse
+from web.parsing import parse
 
 JSON: Final = "application/json"
 

@@ -9,12 +9,12 @@ from prometheus_client import Counter
 from app.archive.documents import render
 from app.clients import MONGODB_SECONDS, answering
 from app.errors import RequestError
-from app.telemetry.tracing import traceparent_of
 from web import actions
 from web.identity import sender_of, user_of
 from web.keys import GATEWAY
-from web.rest.bodies import answer, message_id_of, read_body, read_query
-from web.schemas import EditMessage, MessagesQuery, SendMessage, check_idempotency_key
+from web.parsing import check_idempotency_key
+from web.rest.bodies import answer, message_id_of, read_body, read_query, traceparent_in
+from web.schemas import EditMessage, MessagesQuery, SendMessage
 
 _reads: Final = Counter("hubbub_cache_reads_total", "Pages of messages read.", ["result"])
 _hits: Final = _reads.labels("hit")
@@ -32,7 +32,7 @@ async def send(request: web.Request) -> web.Response:
         sender,
         body,
         key=None if key is None else check_idempotency_key(key),
-        traceparent=_traceparent(request),
+        traceparent=traceparent_in(request),
     )
     return answer(message, status=201 if is_new else 200)
 
@@ -64,7 +64,11 @@ async def edit(request: web.Request) -> web.Response:
     message_id = message_id_of(request)
     body = await read_body(request, EditMessage)
     message = await actions.edit_message(
-        request.app[GATEWAY], user_of(request), message_id, body, traceparent=_traceparent(request)
+        request.app[GATEWAY],
+        user_of(request),
+        message_id,
+        body,
+        traceparent=traceparent_in(request),
     )
     return answer(message)
 
@@ -73,10 +77,6 @@ async def delete(request: web.Request) -> web.Response:
     """Delete one's own message; again: the same answer."""
     message_id = message_id_of(request)
     tombstone = await actions.delete_message(
-        request.app[GATEWAY], user_of(request), message_id, traceparent=_traceparent(request)
+        request.app[GATEWAY], user_of(request), message_id, traceparent=traceparent_in(request)
     )
     return answer(tombstone)
-
-
-def _traceparent(request: web.Request) -> str:
-    return traceparent_of(request.headers.get("traceparent"))

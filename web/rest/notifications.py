@@ -8,8 +8,9 @@ from app.clients import MONGODB_SECONDS, answering
 from app.errors import FieldError, RequestError
 from web.actions import notifications as actions
 from web.keys import GATEWAY
+from web.parsing import check_idempotency_key
 from web.rest.bodies import answer, owner_of, read_body, read_query, traceparent_in
-from web.schemas import NotificationsQuery, Notify, ReadNotifications, check_idempotency_key
+from web.schemas import NotificationsQuery, Notify, ReadNotifications
 
 
 async def notify(request: web.Request) -> web.Response:

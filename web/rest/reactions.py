@@ -7,10 +7,11 @@ from app.archive.documents import format_time
 from app.clients import MONGODB_SECONDS, answering
 from app.errors import FieldError, RequestError
 from web.actions.reactions import add_reaction, remove_reaction
+from web.fields import is_emoji
 from web.identity import user_of
 from web.keys import GATEWAY
 from web.rest.bodies import answer, message_id_of, read_query, traceparent_in
-from web.schemas import ReactionsQuery, is_emoji
+from web.schemas import ReactionsQuery
 
 
 async def add(request: web.Request) -> web.Response:

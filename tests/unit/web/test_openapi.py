@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from web.openapi import HEADERS, describe_calls
+from web.openapi import PARAMETERS, describe_calls
 from web.problems import CODES
 from web.routes import CALLS
 
@@ -31,9 +31,8 @@ def operations() -> dict[tuple[str, str], Any]:
     }
 
 
-def test_document_has_every_call_but_the_streams() -> None:
-    wanted = {(c.method, c.path) for c in CALLS if c.path not in ("/ws", "/api/events")}
-    assert set(operations()) == wanted
+def test_document_has_every_call() -> None:
+    assert set(operations()) == {(call.method, call.path) for call in CALLS}
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -55,9 +54,9 @@ def test_every_name_in_a_path_is_a_parameter_of_it() -> None:
         assert names == {part[1:-1] for part in path.split("/") if part.startswith("{")}
 
 
-def test_every_header_and_refusal_is_known() -> None:
+def test_every_shared_parameter_and_refusal_is_known() -> None:
     for call in CALLS:
-        assert set(call.headers) <= set(HEADERS)
+        assert set(call.shared) <= set(PARAMETERS)
         assert set(call.refusals) <= set(CODES)
 
 
@@ -66,3 +65,25 @@ def test_body_of_a_message_names_its_fields_as_on_the_wire() -> None:
     assert schema["required"] == ["content", "channelId"]
     assert schema["additionalProperties"] is False
     assert "senderName" in schema["properties"]
+
+
+def test_limits_of_a_query_are_in_its_parameters() -> None:
+    parameters = {p["name"]: p for p in operations()["GET", "/api/messages"]["parameters"]}
+    assert parameters["limit"]["schema"] == {
+        "type": "integer", "minimum": 1, "maximum": 100, "default": 50,
+    }  # fmt: skip
+    assert "null" not in str(parameters)
+
+
+def test_list_in_a_query_is_separated_by_commas() -> None:
+    (parameter,) = operations()["GET", "/api/presence"]["parameters"]
+    assert (parameter["style"], parameter["explode"]) == ("form", False)
+
+
+def test_refusal_names_the_codes_that_it_may_have() -> None:
+    responses = operations()["POST", "/api/messages"]["responses"]
+    schema = responses["422"]["content"]["application/problem+json"]["schema"]
+    assert schema["properties"]["code"]["enum"] == ["invalid", "idempotency_conflict"]
+    assert set(responses) == {
+        "200", "201", "400", "401", "403", "413", "415", "422", "500", "503",
+    }  # fmt: skip
