@@ -143,8 +143,15 @@ class Campaign:
             result = run()
         except (RunError, TimeoutError) as error:
             result = {"error": str(error)}
+        at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
         self.runs.append(
-            {"scenario": scenario.name, "contestant": name, "pass": number, "result": result}
+            {
+                "scenario": scenario.name,
+                "contestant": name,
+                "pass": number,
+                "at": at,
+                "result": result,
+            }
         )
         self.save()
         said = result.get("error") or "  ".join(_say(scenario, result))
@@ -214,14 +221,16 @@ class Campaign:
         return result
 
     def save(self) -> None:
-        """Write what there is."""
+        """Write what there is; of scenarios that this campaign has not run the last runs stay."""
         RESULTS.mkdir(exist_ok=True)
+        run_here = {run["scenario"] for run in self.runs}
+        earlier = json.loads(self.file.read_text())["runs"] if self.file.exists() else []
+        kept = [run for run in earlier if run["scenario"] not in run_here]
         data = {
-            "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "size": self.size.name,
             "machine": describe_machine(),
             "missing": self.missing,
-            "runs": self.runs,
+            "runs": [*kept, *self.runs],
         }
         self.file.write_text(json.dumps(data, indent=1) + "\n")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bench.campaign import RESULTS
+from bench.capacity import describe_needs
 from bench.plots import draw_bars
 from bench.scenarios import (
     CROWD,
@@ -30,7 +31,7 @@ from bench.table import (
 )
 from dev.processes import ROOT
 
-PAGES: Final = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
+PAGES: Final = (ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "scaling.md", ROOT / "README.md")
 PLOTS: Final = {
     "throughput": (
         "Throughput",
@@ -86,6 +87,7 @@ def publish() -> None:
             _compare(rows, (scenario,), scenario.contestants)
             for scenario in (WORKER, RESTART, CROWD)
         ),
+        "capacity": lambda: describe_needs(results["runs"]),
         "cpu": lambda: _share(results["runs"]),
         "highlights": lambda: _compare_rows(_pick(rows, HIGHLIGHTS), ("hubbub", "python", "node")),
     }
@@ -113,9 +115,11 @@ def _pick(rows: Sequence[Row], figures: Sequence[tuple[str, str]]) -> list[Row]:
 
 def _describe(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
+    times = sorted(run["at"] for run in results["runs"])
     said = (
-        f"{results['at']} · {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB "
-        f"· Linux {machine['kernel']} · Python {machine['python']}"
+        f"{times[0]} to {times[-1]} UTC · {machine['cpu']}, "
+        f"{machine['cores']} cores, {machine['memory_gb']} GB · "
+        f"Linux {machine['kernel']} · Python {machine['python']}"
     )
     missing = [f"{TITLES[name]}: {why}." for name, why in results["missing"].items()]
     return " ".join([said, *missing])
