@@ -1,6 +1,7 @@
 """`python -m bench`: run the benchmarks, or write the tables and plots from the last run."""
 
 import argparse
+import signal
 import sys
 
 from bench.campaign import FULL, QUICK, Campaign
@@ -16,6 +17,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="scenarios, separated by commas")
     parser.add_argument("--passes", type=int, help="how often each is run (3; quick: once)")
     told = parser.parse_args()
+    # Ended in order: servers are stopped, and their folder is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if told.what != "publish":
         only = tuple(filter(None, told.only.split(",")))
         campaign = Campaign(QUICK if told.what == "quick" else FULL, only, told.passes)

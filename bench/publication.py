@@ -9,11 +9,13 @@ from bench.capacity import describe_needs
 from bench.plots import draw_bars
 from bench.scenarios import (
     CROWD,
+    GATEWAYS,
     LOAD,
     RESTART,
     SCENARIOS,
     SERVERS,
     WORKER,
+    WORKERS,
     Result,
     Scenario,
     own_cpu_seconds,
@@ -58,7 +60,7 @@ PLOTS: Final = {
             ("fan10x1000", "CPU a delivery"),
             ("fan100x200", "CPU a delivery"),
             ("max", "CPU a delivery"),
-            ("idle", "memory a connection"),
+            ("idle", "gateway's memory a connection"),
             ("idle", "CPU to connect and join"),
         ],
     ),
@@ -69,7 +71,7 @@ HIGHLIGHTS: Final = (
     ("max", "delivered"),
     ("e2e200", "delivery p99"),
     ("fan100x200", "CPU a delivery"),
-    ("idle", "memory a connection"),
+    ("idle", "gateway's memory a connection"),
 )
 
 
@@ -175,14 +177,10 @@ def _share(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-_GATEWAYS: Final = ("web.1", "python-gateway", "node")
-_WORKERS: Final = ("messages.1", "python-consumer")
-
-
 def _shares(results: Sequence[Result]) -> Iterator[float | None]:
-    known = (*_GATEWAYS, *_WORKERS, *SERVERS, LOAD)
+    known = (*GATEWAYS, *WORKERS, *SERVERS, LOAD)
     others = tuple({name for result in results for name in result["cpu_s"]} - set(known))
-    for names in (_GATEWAYS, _WORKERS, others, *((server,) for server in SERVERS)):
+    for names in (GATEWAYS, WORKERS, others, *((server,) for server in SERVERS)):
         yield median_of(results, lambda result, names=names: _per(result, names, "accepted"))
     yield median_of(results, lambda r: _divide(own_cpu_seconds(r), r["delivered"]))
     yield median_of(results, lambda r: _divide(server_cpu_seconds(r), r["delivered"]))

@@ -7,6 +7,8 @@ from typing import Any, Final
 Result = Mapping[str, Any]
 SERVERS: Final = ("kafka", "redis", "mongodb")
 LOAD: Final = "load"
+GATEWAYS: Final = ("web.1", "python-gateway", "node")
+WORKERS: Final = ("messages.1", "python-consumer")
 
 ALL: Final = ("hubbub", "python", "node")
 WITH_LIMIT: Final = (*ALL, "echo")
@@ -84,6 +86,11 @@ def _kb_per_connection(result: Result) -> float | None:
     return own / int(result["connections"])
 
 
+def _gateway_kb_per_connection(result: Result) -> float | None:
+    memory: Mapping[str, int] = result["memory_kb"]
+    return sum(memory.get(name, 0) for name in GATEWAYS) / int(result["connections"])
+
+
 def _connect_cpu_us(result: Result) -> float | None:
     return own_cpu_seconds(result) / int(result["connections"]) * 1e6
 
@@ -103,7 +110,8 @@ SCENARIOS: Final = (
         "idle",
         "5,000 connections, a channel each",
         (
-            Figure("memory a connection", "KB", _kb_per_connection),
+            Figure("gateway's memory a connection", "KB", _gateway_kb_per_connection),
+            Figure("all processes' memory a connection", "KB", _kb_per_connection),
             Figure("connected and joined", "/s", _value("joined_per_s"), more_is_better=True),
             Figure("CPU to connect and join", "µs", _connect_cpu_us),
         ),
