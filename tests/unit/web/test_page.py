@@ -1,11 +1,14 @@
 import re
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from app.errors import RequestError
 from web.page import assets
+from web.problems import CODES, describe
 
 Client = TestClient[web.Request, web.Application]
 
@@ -18,10 +21,11 @@ async def client() -> AsyncIterator[Client]:
         yield client
 
 
-async def test_page_is_served_at_the_root_and_may_load_from_its_own_host_only(
-    client: Client,
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/docs/errors"])
+async def test_page_is_served_and_may_load_from_its_own_host_only(
+    client: Client, path: str
 ) -> None:
-    response = await client.get("/")
+    response = await client.get(path)
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     policy = response.headers["Content-Security-Policy"]
@@ -31,10 +35,13 @@ async def test_page_is_served_at_the_root_and_may_load_from_its_own_host_only(
 
 
 async def test_everything_the_page_names_is_served_with_its_type(client: Client) -> None:
-    page = await (await client.get("/")).text()
-    waiting = re.findall(r'(?:src|href)="(/assets/[^"]+)"', page)
+    waiting = []
+    for page in ("/", "/api/docs", "/api/docs/errors"):
+        text = await (await client.get(page)).text()
+        assert not re.search(r'(?:src|href)="https?:', text)
+        waiting += re.findall(r'(?:src|href)="(/assets/[^"]+)"', text)
     seen = set(waiting)
-    assert {"/assets/main.js", "/assets/style.css"} <= seen
+    assert {"/assets/main.js", "/assets/style.css", "/assets/docs/main.js"} <= seen
     while waiting:
         path = waiting.pop()
         response = await client.get(path)
@@ -62,3 +69,12 @@ async def test_asset_that_the_browser_has_is_answered_with_304(client: Client) -
 @pytest.mark.parametrize("path", ["/assets/assets.py", "/assets/../setup.cfg", "/assets/none.js"])
 async def test_nothing_else_is_served(client: Client, path: str) -> None:
     assert (await client.get(path)).status == 404
+
+
+async def test_errors_have_an_anchor_for_the_type_of_every_problem(client: Client) -> None:
+    page = await (await client.get("/api/docs/errors")).text()
+    for name, code in CODES.items():
+        type_ = orjson.loads(describe(RequestError(name, "why")).body)["type"]
+        assert type_ == f"/api/docs/errors#{name}"
+        assert page.count(f'id="{name}"') == 1
+        assert str(code.status) in page
