@@ -23,7 +23,7 @@ from app.archive.messages import Messages
 from app.archive.notifications import Notifications
 from app.archive.pending import PendingMessages
 from app.archive.topics import TopicRegistry
-from app.clients import create_admin, open_mongodb, open_redis, wait_for
+from app.clients import create_admin, ensure_fit, open_mongodb, open_redis, wait_for
 from app.errors import HubbubError
 from app.keys import StreamKey
 from app.lag import watch_lag
@@ -53,7 +53,7 @@ async def run(name: str, settings: Settings) -> int:
     database = open_mongodb(settings)
     timeout = settings.start_timeout_seconds
     await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
-    await wait_for("redis", redis.ping, timeout_seconds=timeout)
+    await wait_for("redis", lambda: ensure_fit(redis), timeout_seconds=timeout)
     registry = TopicRegistry(database)
     partitions, incarnation = await _ensure_known(settings, registry, topic)
     archive = Messages(database)

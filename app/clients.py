@@ -22,7 +22,7 @@ from pymongo.errors import (
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from app.errors import Unavailable
+from app.errors import Unavailable, UnfitServer
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 PING_SECONDS: Final = 2.0
 MONGODB_SECONDS: Final = 5.0
 """What a request waits for MongoDB before it is answered with 503."""
+
+REDIS_VERSION: Final = (6, 2)
+"""What is older lacks commands that the scripts use."""
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 Outage = (RedisError, PyMongoError, KafkaError, OSError, TimeoutError)
@@ -122,6 +125,28 @@ async def wait_for(
             if said:
                 log.info("dependency_answers", extra={"dependency": name})
             return
+
+
+async def ensure_fit(redis: "Redis") -> None:
+    """Ask Redis what it is; raises as `check_fit` does, or an outage."""
+    server, memory = await redis.info("server"), await redis.info("memory")
+    check_fit(str(server["redis_version"]), str(memory["maxmemory_policy"]))
+
+
+def check_fit(version: str, policy: str) -> None:
+    """Check a Redis by its version and its `maxmemory-policy`; see docs/events.md, Redis keys.
+
+    Raises:
+        UnfitServer: it is older than 6.2, or may evict keys that have no TTL.
+    """
+    if tuple(map(int, version.split(".")[:2])) < REDIS_VERSION:
+        wanted = ".".join(map(str, REDIS_VERSION))
+        raise UnfitServer(f"redis is version {version}; it must be {wanted} or newer")
+    if policy.startswith("allkeys"):
+        raise UnfitServer(
+            f"redis has maxmemory-policy {policy}, which evicts what must stay; "
+            "it must be noeviction or volatile-*"
+        )
 
 
 def dependency_of(error: BaseException) -> str | None:

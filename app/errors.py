@@ -3,6 +3,7 @@
 HubbubError
 ├── SettingsError          a setting is missing or wrong; the message names its variable
 ├── Unavailable            a dependency cannot be reached; carries its name
+├── UnfitServer            a server answers, and is not one that Hubbub can run on
 ├── PartitionLost          this process holds a table's partition no longer
 ├── ProvisionError         topics or indexes are not as the settings want them
 ├── CommandError           an operator's command cannot be carried out as it was given
@@ -27,6 +28,10 @@ class ProvisionError(HubbubError):
 
 class CommandError(HubbubError):
     """A command cannot be carried out as it was given; the message is one line."""
+
+
+class UnfitServer(HubbubError):  # noqa: N818 - said of a server
+    """A server is too old or set up wrongly; the message is one line that says what it must be."""
 
 
 class PartitionLost(HubbubError):  # noqa: N818 - said of a partition

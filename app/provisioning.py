@@ -126,7 +126,9 @@ async def provision(
         ProvisionError: a topic could not be made, was made anew, or has another number of
             partitions than it was made with or than its dead letters and changelogs have.
     """
-    await _create(admin, wanted_topics(settings))
+    wanted = wanted_topics(settings)
+    await _create(admin, wanted)
+    await _find_all(admin, [topic.name for topic in wanted])
     states = await read_states(admin, registry, settings)
     counts = {}
     for state in states:
@@ -203,7 +205,7 @@ async def ensure_known(
 
 
 async def _find_all(admin: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, FoundTopic]:
-    """Find topics; a broker that has just started knows of none for a moment."""
+    """Find topics; one just made, and any on a broker that has just started, takes a moment."""
     for _ in range(_LOOKS):
         found = await find_topics(admin, names)
         if len(found) == len(names):

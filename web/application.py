@@ -16,7 +16,7 @@ from app.archive.members import Members
 from app.archive.messages import Messages
 from app.archive.notifications import Notifications
 from app.archive.reactions import Reactions
-from app.clients import create_producer, open_mongodb, open_redis, wait_for
+from app.clients import create_producer, ensure_fit, open_mongodb, open_redis, wait_for
 from app.publisher import Publisher
 from app.settings import Settings
 from app.stream_log.log import StreamLog
@@ -42,7 +42,7 @@ def create_application(settings: Settings) -> web.Application:
     """Return a gateway that is not started; call it where the event loop runs.
 
     Its start raises `Unavailable` for a dependency that does not answer in the time of the
-    settings.
+    settings, and `UnfitServer` for a Redis that it cannot run on.
     """
     database = open_mongodb(settings)
     redis = open_redis(settings)
@@ -81,7 +81,7 @@ def create_application(settings: Settings) -> web.Application:
             stack.push_async_callback(stream_log.close)
             stack.push_async_callback(_stop, producer)
             await wait_for("mongodb", lambda: database.command("ping"), timeout_seconds=timeout)
-            await wait_for("redis", redis.ping, timeout_seconds=timeout)
+            await wait_for("redis", lambda: ensure_fit(redis), timeout_seconds=timeout)
             await wait_for("kafka", producer.start, timeout_seconds=timeout)
             stack.push_async_callback(gateway.publisher.drain, DRAIN_SECONDS)
             stack.push_async_callback(presence.stop)

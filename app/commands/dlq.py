@@ -7,7 +7,7 @@ import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -76,13 +76,7 @@ class Letter:
     @property
     def message_id(self) -> str | None:
         """The id of the message that it is about, if it can be read and is about one."""
-        try:
-            value = orjson.loads(self.record.value or b"")
-        except orjson.JSONDecodeError:
-            return None
-        message = value.get("message") if isinstance(value, dict) else None
-        found = message.get("id") if isinstance(message, dict) else None
-        return found if isinstance(found, str) and is_message_id(found) else None
+        return _message_id_in(self.record.value)
 
     def describe(self) -> dict[str, Any]:
         """Everything about it but its bytes."""
@@ -142,11 +136,22 @@ async def show_letter(settings: Settings, place: str, *, as_json: bool) -> int:
     return 0
 
 
+def _message_id_in(text: bytes | None) -> str | None:
+    try:
+        value = orjson.loads(text or b"")
+    except orjson.JSONDecodeError:
+        return None
+    message = value.get("message") if isinstance(value, dict) else None
+    found = message.get("id") if isinstance(message, dict) else None
+    return found if isinstance(found, str) and is_message_id(found) else None
+
+
 async def replay_letters(settings: Settings, places: Sequence[str]) -> int:
     """Publish dead letters again to the topics they came from, byte for byte; safe to repeat.
 
     Raises:
-        CommandError: there is no such letter; those before it are replayed.
+        CommandError: there is no such letter, or its value was too long for it and the record that
+            it is about is gone; those before it are replayed.
         Unavailable: MongoDB or Kafka does not answer.
     """
     wanted = [Coordinates.parse(place) for place in places]
@@ -158,13 +163,15 @@ async def replay_letters(settings: Settings, places: Sequence[str]) -> int:
         for at in wanted:
             letter = await _read_one(reader, database, at)
             record = letter.record
-            if letter.message_id is not None:
+            value = await _read_value(reader, letter)
+            message_id = _message_id_in(value)
+            if message_id is not None:
                 # Before it is published: its effect takes the mark away, and must find it so.
-                await PendingMessages(database).revive(letter.message_id)
+                await PendingMessages(database).revive(message_id)
             traceparents = [item for item in record.headers if item[0] == "traceparent"]
             # By its key, also where it came from another partition than its key's.
             sent = await producer.send_and_wait(
-                _source_of(at.topic).name, record.value, key=record.key, headers=traceparents
+                _source_of(at.topic).name, value, key=record.key, headers=traceparents
             )
             await _note(database, at, REPLAYED)
             print_line(f"{at} is {sent.topic}:{sent.partition}:{sent.offset} now")
@@ -206,6 +213,30 @@ async def _read_one(reader: AIOKafkaConsumer, database: Database, at: Coordinate
         if record is not None and record.offset == at.offset:
             return Letter(record, await LetterStates(database).find(_key(at, noted)))
     raise CommandError(f"there is no dead letter at {at}")
+
+
+async def _read_value(reader: AIOKafkaConsumer, letter: Letter) -> bytes | None:
+    """Return a letter's value; where that was too long for it, of the record that it is about."""
+    headers = letter.headers
+    if "value-omitted" not in headers:
+        return cast(bytes | None, letter.record.value)
+    topic = _source_of(letter.at.topic).name
+    partition, offset = int(headers["source-partition"]), int(headers["source-offset"])
+    place = TopicPartition(topic, partition)
+    async with aclosing(read_all(reader, [place], start=offset)) as records:
+        record = await anext(records, None)
+    if record is None or not _is_about(letter, record, offset):
+        raise CommandError(
+            f"{letter.at} has no value, and {topic}:{partition}:{offset}, which had it, is gone; "
+            "it can only be dropped"
+        )
+    return cast(bytes | None, record.value)
+
+
+def _is_about(letter: Letter, record: ConsumerRecord, offset: int) -> bool:
+    # A topic that was made anew has other records at the same offsets: later than the letter.
+    is_older: bool = record.timestamp <= letter.record.timestamp
+    return is_older and (record.offset, record.key) == (offset, letter.record.key)
 
 
 async def _note(database: Database, at: Coordinates, state: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from pymongo import MongoClient
 from redis import Redis as RedisClient
 
@@ -22,6 +23,8 @@ from dev.processes import ROOT, Process
 from tests.support.stack import Stack, running_stack
 
 PARTITIONS = 4
+COMMAND_SECONDS = 30
+"""A command that hangs is a failure; a thread that waits for it could not be cancelled."""
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,7 @@ async def run(stack: Stack, *arguments: str, **environment: str) -> Command:
         capture_output=True,
         text=True,
         check=False,
+        timeout=COMMAND_SECONDS,
     )
     return Command(done)
 
@@ -380,3 +384,73 @@ async def test_audit_of_a_bad_time_could_not_check(stack: Stack) -> None:
     done = await run(stack, "audit", "--channel", "c", "--since", "yesterday")
     assert done.status == 2
     assert done.error == ("hubbub: 'yesterday' is no time: 2026-01-22T10:15:30Z, 90m, 12h, 7d\n")
+
+
+# The records that these need are deleted: last, audits compare with them.
+
+
+async def test_replay_of_a_letter_without_its_value_publishes_the_record_it_is_about(
+    stack: Stack, producer: AIOKafkaProducer
+) -> None:
+    value = b"x" * 1_048_480
+    _, at = await omit(producer, b"long", value)
+    done = await run(stack, "dlq", "replay", at)
+    assert done.status == 0, done.error
+    _, partition, offset = done.out.split()[2].split(":")
+    record = await read_record(stack, TopicPartition("messages", int(partition)), int(offset))
+    assert (record.key, record.value) == (b"long", value)
+
+
+async def test_replay_of_a_letter_whose_value_is_nowhere_is_refused(
+    stack: Stack, producer: AIOKafkaProducer
+) -> None:
+    place, at = await omit(producer, b"gone", b"x" * 1_048_480)
+    partition, offset = place
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka.address)
+    await admin.start()
+    lost = TopicPartition("messages", partition)
+    await admin.delete_records({lost: RecordsToDelete(before_offset=offset + 1)})
+    await admin.close()
+    end = await end_of(stack, lost)
+    done = await run(stack, "dlq", "replay", at)
+    where = f"messages:{partition}:{offset}"
+    assert (done.status, done.out) == (1, "")
+    assert done.error == (
+        f"hubbub: {at} has no value, and {where}, which had it, is gone; it can only be dropped\n"
+    )
+    assert await end_of(stack, lost) == end
+    assert (await run(stack, "dlq", "drop", at)).status == 0
+
+
+async def omit(producer: AIOKafkaProducer, key: bytes, value: bytes) -> tuple[tuple[int, int], str]:
+    """A record, and the letter about it as it is where the value was too long; their places."""
+    sent = await producer.send_and_wait("messages", value, key=key)
+    headers = [
+        ("source-topic", b"messages"),
+        ("source-partition", b"%d" % sent.partition),
+        ("source-offset", b"%d" % sent.offset),
+        ("reason", b"bad_json"),
+        ("value-omitted", b"too-long"),
+    ]
+    letter = await producer.send_and_wait("messages-dlq", None, key=key, headers=headers)
+    return (sent.partition, sent.offset), f"messages-dlq:{letter.partition}:{letter.offset}"
+
+
+async def read_record(stack: Stack, place: TopicPartition, offset: int) -> ConsumerRecord:
+    consumer = AIOKafkaConsumer(bootstrap_servers=stack.kafka.address)
+    await consumer.start()
+    try:
+        consumer.assign([place])
+        consumer.seek(place, offset)
+        return await asyncio.wait_for(consumer.getone(), 10)
+    finally:
+        await consumer.stop()
+
+
+async def end_of(stack: Stack, place: TopicPartition) -> int:
+    consumer = AIOKafkaConsumer(bootstrap_servers=stack.kafka.address)
+    await consumer.start()
+    try:
+        return int((await consumer.end_offsets([place]))[place])
+    finally:
+        await consumer.stop()
