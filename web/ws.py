@@ -15,7 +15,6 @@ from aiohttp.http_websocket import WebSocketError, WebSocketReader
 
 from app.errors import Unavailable
 from app.keys import user_stream
-from web import ops
 from web.connection import Connection
 from web.deps import Gateway
 from web.frames import WS_PING, Batch, ws_close, ws_pong, ws_text
@@ -23,6 +22,8 @@ from web.handshake import Upgraded, accept, take_over
 from web.hello import FRAME_BYTES, Counts, hello, read_counts
 from web.identity import User, user_of
 from web.keys import GATEWAY
+from web.ops.call import Call
+from web.ops.table import BadFrame, read
 from web.problems import describe
 from web.replay import follow
 from web.resume import Start, open_stream
@@ -201,12 +202,12 @@ class WsConnection(Connection, asyncio.Protocol):
 
     async def _handle(self, text: str | None) -> None:
         try:
-            op, frame, op_id = ops.read(text)
-        except ops.BadFrame as bad:
-            ops.Call(self._gateway, self, bad.id).refuse(bad.error)
+            op, frame, op_id = read(text)
+        except BadFrame as bad:
+            Call(self._gateway, self, bad.id).refuse(bad.error)
             self._count_bad_frame()
             return
-        call = ops.Call(self._gateway, self, op_id)
+        call = Call(self._gateway, self, op_id)
         try:
             await op.run(call, frame)
         except Exception as error:
