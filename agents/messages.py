@@ -68,7 +68,7 @@ class MessagesRule:
         _skipped.labels("without_number").inc(plan.without_number)
         await work.ensure_lease()
         if plan.marks:
-            election = await self._deps.marks.apply(list(plan.marks.values()))
+            election = await self._deps.marks.number(list(plan.marks.values()))
             # Clients may see these numbers from now on, so they are never given back.
             work.is_irrevocable = True
         states = await self._fold(work, plan.changes, before)
@@ -99,10 +99,12 @@ class MessagesRule:
         return await self._plan(source, records), election
 
     async def _plan(self, source: Source, records: list[tuple[Received, MessageEvent]]) -> Plan:
-        documents = await self._deps.marks.find_all({event.changed_id for _, event in records})
         created = {e.channel_id for _, e in records if isinstance(e, MessageCreated)}
         first = min(item.offset for item, _ in records)
+        # In this order: a command of an earlier attempt may still be giving numbers. Those that
+        # come between the two are seen in the messages; those that come later, by `number`.
         newest = await self._know_newest(source, first, created)
+        documents = await self._deps.marks.find_all({event.changed_id for _, event in records})
         return make_plan(source, records, documents, newest)
 
     async def _know_newest(

@@ -42,8 +42,15 @@ def make_plan(
     documents: Mapping[str, Document],
     newest: dict[str, int],
 ) -> Plan:
-    """Decide on every record; count `newest`, the newest number by channel, up."""
+    """Decide on every record; count `newest`, the newest number by channel, up.
+
+    `newest` was read before `documents`, whose numbers may be higher.
+    """
     plan = Plan()
+    for found in documents.values():
+        if found["channelId"] in newest:
+            known = newest[found["channelId"]]
+            newest[found["channelId"]] = max(known, found.get("number") or 0)
     for item, event in received:
         document = documents.get(event.changed_id)
         if document is None or document["channelId"] != event.channel_id:

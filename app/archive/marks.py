@@ -41,6 +41,14 @@ class NumberConflict(Exception):  # noqa: N818 - it is what happened
     """Somebody else numbers the same channel."""
 
 
+class Overtaken(Exception):  # noqa: N818 - it is what happened
+    """Messages were marked after they had been read: what was planned on them is worth nothing.
+
+    MongoDB goes on with a command whose caller has given up (it was frozen, the connection broke),
+    also while its successor reads.
+    """
+
+
 class Elected(PartitionLost):
     """MongoDB has elected between a batch's marks and its barrier: they may be rolled back.
 
@@ -106,8 +114,23 @@ class Marks:
         Raises:
             NumberConflict: another worker gave one of these numbers to another message.
         """
+        return (await self._write(marks)).get("electionId")
+
+    async def number(self, marks: Sequence[Applied]) -> Election:
+        """As `apply`, of marks and numbers that rest on what the messages were a moment ago.
+
+        Raises:
+            NumberConflict: as `apply`.
+            Overtaken: one of them is not what it was; read them again.
+        """
+        answer = await self._write(marks)
+        if answer["n"] < len(marks):
+            raise Overtaken
+        return answer.get("electionId")
+
+    async def _write(self, marks: Sequence[Applied]) -> dict[str, Any]:
         # The plain command: a bulk write of the driver's does not pass on what the primary is.
-        answer = await self._database.command(
+        answer: dict[str, Any] = await self._database.command(
             "update",
             "messages",
             updates=[_mark(mark) for mark in marks],
@@ -116,7 +139,7 @@ class Marks:
         )
         for failure in answer.get("writeErrors", ()):
             _raise(failure)
-        return answer.get("electionId")
+        return answer
 
     async def leave(self, marks: Sequence[Applied]) -> None:
         """Mark records as dealt with, and their messages as pending still; safe to repeat.
@@ -177,7 +200,10 @@ def _mark(mark: Applied) -> dict[str, Any]:
         fields["number"] = {"$ifNull": ["$number", mark.number]}
         numbered_by = [mark.incarnation, mark.partition, mark.numbered_offset]
         fields["numberedBy"] = {"$ifNull": ["$numberedBy", numbered_by]}
-    return {"q": _before(mark), "u": [{"$set": fields}]}
+    query = _before(mark)
+    if mark.number is not None:
+        query["number"] = {"$in": [None, mark.number]}
+    return {"q": query, "u": [{"$set": fields}]}
 
 
 def _path(mark: Applied) -> str:

@@ -25,6 +25,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.archive.marks import Overtaken
 from app.errors import Unavailable
 
 ATTEMPTS: Final = 3
@@ -48,6 +49,7 @@ _TRANSIENT: Final = (
     OutOfMemoryError,
     ReadOnlyError,
     Unavailable,
+    Overtaken,
     OSError,
     TimeoutError,
 )

@@ -46,6 +46,10 @@ class Cluster:
         """The addresses of the gateways."""
         return [self.processes[name].url for name in GATEWAYS]
 
+    def count_logged(self, event: str) -> int:
+        """How often the processes have logged an event."""
+        return sum(process.log_text().count(f'"{event}"') for process in self.processes.values())
+
     async def start(self) -> None:
         """Start everything; return when it is ready."""
         await self.proxy.start()

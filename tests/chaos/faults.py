@@ -19,9 +19,10 @@ from tests.chaos.posters import Poster
 
 BURST: Final = "burst"
 """The channel of the slow client."""
-BURST_LENGTH: Final = 900
+BURST_LENGTH: Final = 450
 DROPPED: Final = 50
-BURST_PADDING: Final = " " + 3900 * "x"
+BURST_PADDING: Final = " " + 3900 * "🌊"
+"""7 MB: what the kernel keeps for a client that does not read, and what the gateway may keep."""
 
 
 @dataclass(frozen=True, slots=True)

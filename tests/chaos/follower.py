@@ -150,7 +150,6 @@ class Follower:
                 await self.may_read.wait()
                 message = await asyncio.wait_for(ws.receive(), SILENCE_SECONDS)
                 if message.type is not aiohttp.WSMsgType.TEXT:
-                    self._tally.dropped_as_slow += ws.close_code == 4009
                     return
                 frame = orjson.loads(message.data)
                 if frame["type"] == "error":

@@ -31,6 +31,7 @@ def _lines(result: Result) -> Iterator[str]:
         "resumed by reload": tally.by_reload,
         "resynced": tally.resynced,
         "published messages dropped": result.published_dropped,
+        "slow clients dropped": result.slow_dropped,
         "lost": count["lost"] + count["gap"],
         "doubled": count["doubled"],
         "out of order": count["out_of_order"],

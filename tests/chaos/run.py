@@ -49,6 +49,7 @@ class Result:
     hits: list[Hit] = field(default_factory=list)
     restarts: dict[str, int] = field(default_factory=dict)
     published_dropped: int = 0
+    slow_dropped: int = 0
     settle_seconds: float = 0.0
     unsettled: str = ""
     expected_deliveries: int = 0
@@ -138,6 +139,7 @@ class Run:
             await self._judge()
         self._result.restarts = dict(self._cluster.restarts)
         self._result.published_dropped = self._cluster.proxy.dropped_count
+        self._result.slow_dropped = self._cluster.count_logged("slow_consumer_dropped")
         return self._result
 
     # Things that happen

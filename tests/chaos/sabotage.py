@@ -134,10 +134,10 @@ def apply_from_environment() -> None:
 
 
 def _wait_less() -> None:
-    setattr(sweep, "CHECK_SECONDS", 2)  # noqa: B010
+    setattr(sweep, "CHECK_SECONDS", 1)  # noqa: B010
     # Bound to the defaults of its arguments.
     assert reconciler.Reconciler.__init__.__kwdefaults__ is not None
-    reconciler.Reconciler.__init__.__kwdefaults__.update(every_seconds=0.5, after_seconds=3.0)
+    reconciler.Reconciler.__init__.__kwdefaults__.update(every_seconds=0.3, after_seconds=1.5)
 
 
 def _make_holds(folder: Path) -> None:
@@ -150,10 +150,10 @@ def _make_holds(folder: Path) -> None:
         while (folder / place).exists():
             await asyncio.sleep(_HOLD_SECONDS)
 
-    apply, send, commit = Marks.apply, Publisher._send, ConsumerThread._commit
+    number, send, commit = Marks.number, Publisher._send, ConsumerThread._commit
 
-    async def apply_and_hold(self: Marks, marks: Any) -> Any:
-        election = await apply(self, marks)
+    async def number_and_hold(self: Marks, marks: Any) -> Any:
+        election = await number(self, marks)
         await hold("marks")
         return election
 
@@ -164,7 +164,7 @@ def _make_holds(folder: Path) -> None:
     async def commit_unless_held(self: ConsumerThread, offsets: Any) -> bool:
         return False if (folder / "commit").exists() else await commit(self, offsets)
 
-    setattr(Marks, "apply", apply_and_hold)  # noqa: B010
+    setattr(Marks, "number", number_and_hold)  # noqa: B010
     setattr(Publisher, "_send", hold_and_send)  # noqa: B010
     setattr(ConsumerThread, "_commit", commit_unless_held)  # noqa: B010
 

@@ -16,6 +16,9 @@ from tests.chaos.tally import Tally
 COMMIT_SECONDS: Final = 2.5
 """Longer than a worker waits with its next commit."""
 
+WAKE_SECONDS: Final = 2.0
+"""What a worker that wakes would need for an append."""
+
 
 async def deliver_again(scene: Scene) -> Tally:
     """A worker dies after it has appended an edit, and before it has committed."""
@@ -25,7 +28,7 @@ async def deliver_again(scene: Scene) -> Tally:
     follower, poster = await scene.follower(), await scene.poster()
     message = await poster.send(scene.channel)
     await scene.until_came(follower, message.id)
-    await asyncio.sleep(COMMIT_SECONDS)
+    await stage.until_committed()
     stage.hold("commit")
     await poster.edit(message)
     await scene.until_came(follower, message.id, rev=2)
@@ -144,7 +147,8 @@ async def die_with_work_in_hand(scene: Scene) -> Tally:
     await stage.until_held("marks", "messages.1")
     # In the next batch, which waits for the one in hand.
     await reader.mark_read(scene.channel, len(scene.oracle.messages) - 1)
-    await asyncio.sleep(COMMIT_SECONDS)
+    # With the mechanism on it is not committed, however long one waits.
+    await stage.until_committed(20 if scene.sabotage else COMMIT_SECONDS)
     stage.process("messages.1").kill()
     stage.release("marks")
     await stage.have("messages.1", sabotage=scene.sabotage)
@@ -172,7 +176,7 @@ async def wake_late(scene: Scene) -> Tally:
     await stage.have("messages.1", sabotage=scene.sabotage)
     follower, poster = await scene.follower(), await scene.poster()
     await scene.until_came(follower, (await poster.send(scene.channel)).id)
-    await asyncio.sleep(COMMIT_SECONDS)
+    await stage.until_committed()
     stage.hold("marks")
     late = await poster.send(scene.channel)
     await stage.until_held("marks", "messages.1")
@@ -184,9 +188,13 @@ async def wake_late(scene: Scene) -> Tally:
     for _ in range(2):
         last = await poster.send(scene.channel)
     await scene.until_came(follower, last.id)
+    # The gateway would begin a new epoch as soon as it looks, and all would be well.
+    gateway = stage.process("web.1")
+    gateway.freeze()
     await _flush_redis(scene)
     frozen.thaw()
-    await asyncio.sleep(1)
+    await asyncio.sleep(WAKE_SECONDS)
+    gateway.thaw()
     await poster.send(scene.channel)
     return await scene.end()
 
@@ -206,11 +214,11 @@ async def flush_tables(scene: Scene) -> Tally:
     await reader.mark_read(scene.channel, 4)
     last = await poster.send(scene.channel)
     await scene.until_came(follower, last.id)
-    await asyncio.sleep(1)  # A flush of a table is under way at most 50 ms.
+    await stage.until_committed()
     await _flush_redis(scene)
     last = await poster.send(scene.channel)
     await scene.until_came(follower, last.id)
-    await asyncio.sleep(COMMIT_SECONDS)
+    await stage.until_committed()
     stage.process("messages.1").kill()
     await stage.have("messages.1", sabotage=scene.sabotage)
     return await scene.end(unread_of=[reader])

@@ -5,13 +5,17 @@ import random
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
+from app.lag import read_lags
+from app.topics import MESSAGES
 from dev.processes import Process
 from dev.redis_proxy import RedisProxy
 from tests.chaos.follower import Follower
@@ -22,9 +26,10 @@ from tests.chaos.tally import Tally
 from tests.support.stack import Stack
 
 SESSION_SECONDS: Final = 4
+PARTITIONS: Final = 4
 PATIENCE_SECONDS: Final = 60.0
-SHORT_PATIENCE_SECONDS: Final = 6.0
-"""What a sabotaged scenario gets to put itself right: three times what a sound one needs."""
+SHORT_PATIENCE_SECONDS: Final = 4.0
+"""What a sabotaged scenario gets to put itself right: twice what a sound one needs."""
 
 
 class Stage:
@@ -88,6 +93,24 @@ class Stage:
         """Kill every process."""
         for name in list(self._processes):
             self.kill(name)
+
+    async def until_committed(self, seconds: float = 60.0) -> bool:
+        """Wait until the messages' group has committed everything; return whether it has."""
+        bootstrap = self.stack.kafka.address
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        reader = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+        deadline = time.monotonic() + seconds
+        async with AsyncExitStack() as opened:
+            await admin.start()
+            opened.push_async_callback(admin.close)
+            await reader.start()
+            opened.push_async_callback(reader.stop)
+            while time.monotonic() < deadline:
+                lags = await read_lags(admin, reader, MESSAGES, PARTITIONS)
+                if not any(each.lag for each in lags):
+                    return True
+                await asyncio.sleep(0.2)
+        return False
 
     # Holds
 

@@ -25,7 +25,6 @@ class Tally:
     resynced: int = 0
     reloads: int = 0
     connections: int = 0
-    dropped_as_slow: int = 0
     complaints: Counter[str] = field(default_factory=Counter)
     details: list[str] = field(default_factory=list)
     say: Callable[[str], None] = lambda _: None

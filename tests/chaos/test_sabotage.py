@@ -35,4 +35,5 @@ async def test_oracle_when_mechanism_is_on_is_content(stage: Stage, mechanism: s
 async def test_oracle_when_mechanism_is_off_complains(stage: Stage, mechanism: str) -> None:
     async with running_scene(stage, f"{mechanism}-off", mechanism) as scene:
         tally = await SCENARIOS[mechanism](scene)
+    print("\n".join(tally.details))
     assert not tally.is_clean

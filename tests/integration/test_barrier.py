@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from redis.asyncio import Redis as RedisClient
 
 from app.archive.indexes import ensure_indexes
-from app.archive.marks import Applied, Elected, Election, Marks, NumberConflict
+from app.archive.marks import Applied, Elected, Election, Marks, NumberConflict, Overtaken
 from app.archive.messages import Draft, Messages
 from app.clients import Database
 from app.settings import Settings
-from tests.support.messages_worker import Bench, bench, running_worker, until
+from app.topics import partition_of
+from tests.support.messages_worker import PARTITIONS, Bench, bench, running_worker, until
 
 
 def mark(message_id: str, number: int, offset: int = 0) -> Applied:
@@ -73,16 +75,16 @@ async def test_batch_over_an_election_is_not_acknowledged_and_keeps_its_numbers(
     at: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The election comes between the marks and the barrier; the marks are rolled back."""
-    apply = Marks.apply
+    number = Marks.number
 
-    async def apply_and_elect(self: Marks, marks: Sequence[Applied]) -> Election:
-        election = await apply(self, marks)
+    async def number_and_elect(self: Marks, marks: Sequence[Applied]) -> Election:
+        election = await number(self, marks)
         await elect(at.database)
         return election
 
     documents = [await at.insert("c", content) for content in ("one", "two")]
     with monkeypatch.context() as patch:
-        patch.setattr(Marks, "apply", apply_and_elect)
+        patch.setattr(Marks, "number", number_and_elect)
         for document in documents:
             await at.publish("message_created", document)
         async with running_worker(at, reconciles=False) as app:
@@ -99,6 +101,53 @@ async def test_batch_over_an_election_is_not_acknowledged_and_keeps_its_numbers(
     found = await at.documents.find().sort("number", 1).to_list(None)
     assert [(d["number"], d["content"]) for d in found] == [(1, "one"), (2, "two")]
     assert await at.frames("c") == [("message", 1, "one"), ("message", 2, "two")]
+
+
+async def test_number_of_a_message_that_was_marked_meanwhile_is_overtaken(
+    database: Database,
+) -> None:
+    marks = Marks(database)
+    message_id = await insert(database)
+    await marks.number([mark(message_id, 1)])
+    with pytest.raises(Overtaken):
+        await marks.number([mark(message_id, 2)])
+    with pytest.raises(Overtaken):  # Also by an edit that comes with its creation.
+        await marks.number([replace(mark(message_id, 2), rev=2)])
+    document = await database["messages"].find_one({"_id": message_id})
+    assert document is not None
+    assert (document["number"], document["applied"]["messages"]["rev"]) == (1, 1)
+
+
+async def test_batch_whose_earlier_attempt_goes_on_in_mongodb_loses_no_message(
+    at: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MongoDB gives the numbers for an attempt that was given up, behind the back of the next."""
+    find_all, reads = Marks.find_all, 0
+
+    async def find_then_number(self: Marks, message_ids: Any) -> Any:
+        nonlocal reads
+        found = await find_all(self, message_ids)
+        reads += 1
+        if reads == 1:
+            late = [
+                replace(mark(document["_id"], number, offset), topic=at.topic.name)
+                for offset, (number, document) in enumerate(zip((5, 6), documents, strict=True))
+            ]
+            partition = partition_of(b"c", PARTITIONS)
+            await self.apply([replace(each, partition=partition) for each in late])
+        return found
+
+    documents = [await at.insert("c", content) for content in ("one", "two")]
+    for document in documents:
+        await at.publish("message_created", document)
+    monkeypatch.setattr(Marks, "find_all", find_then_number)
+    async with running_worker(at, reconciles=False):
+        await until(lambda: is_shown(at))
+    assert await at.frames("c") == [("message", 5, "one"), ("message", 6, "two")]
+
+
+async def is_shown(at: Bench) -> bool:
+    return len(await at.frames("c")) == 2
 
 
 async def is_all_numbered(at: Bench) -> bool:

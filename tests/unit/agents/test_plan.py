@@ -41,6 +41,13 @@ def plan_of(records: list[Any], documents: list[dict[str, Any]], newest: int = 0
     return make_plan(SOURCE, records, {d["_id"]: d for d in documents}, {"c": newest})
 
 
+def test_creation_gets_a_number_above_those_of_its_batch_that_came_meanwhile() -> None:
+    numbered, fresh = document(number=43, applied=applied(1, 5)), document()
+    plan = plan_of([record(MessageCreated, 5, numbered), record(MessageCreated, 6, fresh)],
+                   [numbered, fresh], newest=41)  # fmt: skip
+    assert [c.number for c in plan.changes] == [43, 44]
+
+
 def test_creations_get_the_next_numbers_in_order() -> None:
     first, second = document(), document()
     plan = plan_of([record(MessageCreated, 5, first), record(MessageCreated, 6, second)],
