@@ -73,8 +73,9 @@ class Contestant(ABC):
 
     @property
     def pids(self) -> dict[str, int]:
-        """Its processes, by name."""
-        return {name: process.pid for name, process in self.processes.items()}
+        """Its processes that run, by name."""
+        running = {name: each for name, each in self.processes.items() if each.is_running}
+        return {name: process.pid for name, process in running.items()}
 
     def _process(self, name: str, command: list[str], **environment: str) -> Process:
         process = Process(

@@ -11,12 +11,17 @@ import orjson
 
 from bench.load.dialects import DIALECTS
 from bench.load.posters import Poster
+from bench.load.processes import read_cpu_seconds
 from bench.load.subscribers import Subscribers
 from bench.load.tally import Tally, percentile
 from bench.load.window import Window, describe
 
 DRAIN_SECONDS: Final = 20.0
 """How long deliveries are waited for after the last post."""
+SETTLE_SECONDS: Final = 10.0
+"""The longest wait for a contestant and the servers to come to rest before the load begins."""
+_IDLE_CORES: Final = 0.3
+_LOOK_SECONDS: Final = 0.4
 _PAUSE_SECONDS: Final = 0.002
 
 
@@ -78,10 +83,20 @@ class Load:
             poster.close()
         return result
 
+    async def _settle(self) -> None:
+        """Connect everybody, and wait until the joins have had their effects."""
+        await self.subscribers.connect()
+        deadline = time.perf_counter() + SETTLE_SECONDS
+        used = _IDLE_CORES
+        while used >= _IDLE_CORES and time.perf_counter() < deadline:
+            before = sum(read_cpu_seconds(self.spec.pids).values())
+            await asyncio.sleep(_LOOK_SECONDS)
+            used = (sum(read_cpu_seconds(self.spec.pids).values()) - before) / _LOOK_SECONDS
+
     # Closed loop: each poster posts again when it has been answered.
 
     async def _closed(self) -> None:
-        await self.subscribers.connect()
+        await self._settle()
         tasks = [asyncio.create_task(self._post_on(poster)) for poster in self.posters]
         await self._measure()
         await asyncio.gather(*tasks)
@@ -134,7 +149,7 @@ class Load:
     # Open loop: posts by a timetable, whatever the server does.
 
     async def _open(self) -> None:
-        await self.subscribers.connect()
+        await self._settle()
         timetable = asyncio.create_task(self._post_by_timetable())
         await self._measure()
         late = await timetable
@@ -174,7 +189,7 @@ class Load:
     # A backlog: posted while nothing consumes, delivered when something does.
 
     async def _backlog(self) -> None:
-        await self.subscribers.connect()
+        await self._settle()
         left = iter(range(self.spec.messages))
 
         async def work(poster: Poster) -> None:
@@ -224,7 +239,7 @@ class Load:
     # A storm: everybody is cut off at once, and comes back at once.
 
     async def _storm(self) -> None:
-        await self.subscribers.connect()
+        await self._settle()
         timetable = asyncio.create_task(self._post_by_timetable())
         await asyncio.sleep(self.spec.warm_seconds)
         self.window.open()
