@@ -243,3 +243,16 @@ SCENARIOS: Final[dict[str, Callable[[Scene], Awaitable[Tally]]]] = {
     "store_check": flush_tables,
     "run_id": roll_back,
 }
+
+COMPLAINTS: Final = {
+    "guard": "doubled",
+    "hole_fill": "gap",
+    "position_check": "lost",
+    "rev_rule": "differs",
+    "prefix_commit": "lost",
+    "reconciler": "lost",
+    "lease": "gap",
+    "store_check": "lost",
+    "run_id": "gap",
+}
+"""What the oracle must say of each, beside what else it says."""
