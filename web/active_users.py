@@ -65,7 +65,7 @@ class ActiveUsers:
             Unavailable: Redis does not answer.
         """
         now = time.monotonic()
-        known = {} if self._hub.is_catching_up else self._remembered
+        known = {} if self._hub.feed.is_catching_up else self._remembered
         missing = [
             (stream, stream.unlogged)
             for stream in streams

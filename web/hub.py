@@ -1,14 +1,8 @@
-"""The hub: every stream and every connection of a gateway, and the way from one to the other.
-
-Fan-out awaits nothing. What Redis published is checked against its stream's sequence, given to the
-followers' outboxes and written, all within a turn of the event loop; whatever has to wait (a hole
-to be filled, a client to be brought up to date) waits by itself and holds up nobody else.
-"""
+"""The hub: every stream and every connection of a gateway, and who follows what."""
 
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any, Final
@@ -23,7 +17,8 @@ from app.settings import Settings
 from app.stream_log.cursor import Position
 from app.stream_log.log import StreamLog
 from web.connection import Connection
-from web.frames import Batch, encode, owner_of
+from web.feed import Feed
+from web.frames import encode
 from web.mending import Mender
 from web.outbox import Flusher
 from web.pages import HistoryPages, LogPages
@@ -41,10 +36,7 @@ SHUTTING_DOWN: Final = 4010
 
 _connections = Gauge("hubbub_connections", "Clients connected to this gateway.", ["transport"])
 _streams = Gauge("hubbub_streams", "Streams that this gateway is subscribed to.")
-_events = Counter("hubbub_events_total", "Events given to a stream's followers, once a stream.")
-_deliveries = Counter("hubbub_deliveries_total", "Events given to clients, once a client.")
 _slow = Counter("hubbub_slow_consumers_total", "Clients dropped because they did not keep up.")
-_malformed = Counter("hubbub_malformed_payloads_total", "Published payloads that are no events.")
 
 
 class Hub:
@@ -58,15 +50,12 @@ class Hub:
     def __init__(self, settings: Settings, stream_log: StreamLog, history: History) -> None:
         self._log = stream_log
         self._spread_ms = settings.reconnect_spread_ms
-        self._subscriber = Subscriber(settings.redis_host, settings.redis_port, self)
         self._streams: dict[bytes, Stream] = {}
-        self._touched: list[Stream] = []
         self._connections: set[Connection] = set()
         self._emptied = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._catching_up: asyncio.Task[None] | None = None
-        # While what is published may not be heard: until when everything was.
-        self._current_until_ms: int | None = _now_ms()
+        self.feed = Feed(self, self._streams)
+        self._subscriber = Subscriber(settings.redis_host, settings.redis_port, self.feed)
         self.flusher = Flusher(self.drop)
         self.pages = LogPages(stream_log)
         self.history = HistoryPages(history)
@@ -163,13 +152,18 @@ class Hub:
         """Every stream that this gateway is subscribed to."""
         return self._streams.values()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether what Redis publishes is heard now."""
+        return self._subscriber.is_connected
+
     async def join(self, key: StreamKey) -> Stream:
         """Return the stream, subscribed and with a known place; `leave` or `release` must follow.
 
         Raises:
             Unavailable: Redis does not answer.
         """
-        if not self._subscriber.is_connected:
+        if not self.is_connected:
             raise Unavailable("redis")
         name = key.live.encode()
         stream = self._streams.get(name)
@@ -241,99 +235,3 @@ class Hub:
             stream.mending.cancel()
         self._subscriber.unsubscribe(name)
         _streams.set(len(self._streams))
-
-    # What Redis published
-
-    def receive(self, channel: bytes, payload: bytes) -> None:
-        """Check a published payload against its stream's sequence."""
-        stream = self._streams.get(channel)
-        if stream is None:
-            return
-        if payload.startswith(b"{"):
-            self._deliver_ephemeral(stream, payload)
-            return
-        try:
-            header, _, body = payload.partition(b"\n")
-            epoch, first_seq = header.split(b" ")
-            fresh = stream.accept(epoch.decode(), int(first_seq), body.split(b"\n"))
-        except ValueError:
-            _malformed.inc()
-            log.warning("malformed_payload", extra={"stream": stream.key.name})
-            return
-        if fresh:
-            if not stream.arrived:
-                self._touched.append(stream)
-            stream.arrived += fresh
-        elif stream.is_behind and stream.epoch:
-            self.mender.mend(stream)
-
-    def end_read(self) -> None:
-        """Give out what one read brought: of each stream all at once, in one batch."""
-        touched, self._touched = self._touched, []
-        for stream in touched:
-            self._deliver_arrived(stream)
-
-    def _deliver_arrived(self, stream: Stream) -> None:
-        arrived, stream.arrived = stream.arrived, []
-        if arrived:
-            stream.moved_tick = self.sweep.tick
-            self.deliver(stream, Batch(arrived))
-
-    def deliver(self, stream: Stream, batch: Batch) -> None:
-        """Give events to all who follow a stream."""
-        for connection in stream.followers:
-            connection.deliver(stream, batch)
-        _events.inc(len(batch))
-        _deliveries.inc(len(batch) * len(stream.followers))
-
-    def _deliver_ephemeral(self, stream: Stream, payload: bytes) -> None:
-        self._deliver_arrived(stream)
-        stream.unlogged += 1
-        batch = Batch([payload], is_ephemeral=True)
-        for connection in stream.followers:
-            if not connection.is_crowded:
-                connection.deliver(stream, batch)
-
-    def lose(self) -> None:
-        """The subscriber's connection is lost: followers wait."""
-        self._current_until_ms = self._current_until_ms or _now_ms()
-
-    def regain(self) -> None:
-        """The subscriber is back: what was not heard meanwhile is looked for, of every stream."""
-        if self._catching_up is not None:
-            self._catching_up.cancel()
-        self._catching_up = self.run(self._catch_up())
-
-    async def _catch_up(self) -> None:
-        while True:
-            streams = tuple(self._streams.values())
-            try:
-                await self.mender.check(streams)
-            except Outage:
-                await asyncio.sleep(0.25)
-                continue
-            break
-        mending = [stream.mending for stream in streams if stream.mending is not None]
-        if mending:
-            await asyncio.wait(mending)
-        if self._subscriber.is_connected:
-            self._current_until_ms = None
-
-    @property
-    def is_catching_up(self) -> bool:
-        """Whether something may have been published that was not heard here."""
-        return self._current_until_ms is not None
-
-    @property
-    def current_ms(self) -> int:
-        """The time up to which everything that was published is known here, Unix milliseconds."""
-        return self._current_until_ms or _now_ms()
-
-    def resync_payload(self, stream: Stream) -> bytes:
-        """What tells followers to reload a stream, and to go on from where it is now."""
-        cursor = stream.position.cursor(self.current_ms)
-        return encode("resync", **owner_of(stream.key), cursor=cursor)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -66,11 +66,11 @@ class Mender:
                 stream.place(position)
                 _resyncs.inc()
                 log.info("stream_resynced", extra={"stream": stream.key.name})
-                self._hub.deliver(stream, Batch([self._hub.resync_payload(stream)]))
+                self._hub.feed.deliver(stream, Batch([self._hub.feed.resync_payload(stream)]))
             return True
         if payloads:
             _filled.inc()
-            self._hub.deliver(stream, Batch(stream.advance(payloads)))
+            self._hub.feed.deliver(stream, Batch(stream.advance(payloads)))
         return len(payloads) < READ_COUNT
 
     async def check(self, streams: Sequence[Stream]) -> None:

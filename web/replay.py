@@ -108,7 +108,7 @@ class Replay:
             self._seq += len(batch)
             self._deliver(batch)
         elif stream.epoch != self._epoch or stream.seq != self._seq:
-            self._deliver(Batch([self._hub.resync_payload(stream)]))
+            self._deliver(Batch([self._hub.feed.resync_payload(stream)]))
             self._epoch, self._seq = stream.epoch, stream.seq
         if self._seq != stream.seq:
             return False
@@ -130,7 +130,7 @@ class Replay:
         fields: dict[str, Any] = {"type": "history", "channelId": channel_id}
         if not more:
             self._missed = None
-            fields["cursor"] = target.cursor(self._hub.current_ms)
+            fields["cursor"] = target.cursor(self._hub.feed.current_ms)
         fields["messages"] = [orjson.Fragment(message) for _, message in page]
         fields["more"] = more
         payload = orjson.dumps(fields)

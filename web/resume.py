@@ -86,14 +86,14 @@ async def decide(hub: Hub, stream: Stream, since: str | Cursor | None) -> Start:
 
 
 def _here(hub: Hub, stream: Stream, verdict: str) -> Start:
-    return Start(stream, Cursor(stream.position, hub.current_ms), verdict)
+    return Start(stream, Cursor(stream.position, hub.feed.current_ms), verdict)
 
 
 async def _look_back(hub: Hub, stream: Stream, cursor: Cursor | None) -> Start:
     if cursor is None:
         return _here(hub, stream, "unknown_cursor")
     wanted = cursor.position
-    if not stream.reaches(wanted) or hub.is_catching_up:
+    if not stream.reaches(wanted) or hub.feed.is_catching_up:
         # Perhaps this gateway is the one that is behind.
         await hub.mender.refresh(stream)
     if stream.reaches(wanted):

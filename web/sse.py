@@ -81,7 +81,7 @@ class SseConnection(Connection):
     @property
     def event_id(self) -> bytes:
         """The cursor of all streams, as they are at the event that it stands on."""
-        at_ms = self._hub.current_ms
+        at_ms = self._hub.feed.current_ms
         if self._floors_ms:
             at_ms = min(at_ms, *self._floors_ms.values())
         return pack(self._checksum, self._places.values(), at_ms)

@@ -98,7 +98,7 @@ class Sweep:
             return
         self._orphans.discard(connection)
         connection.own = own
-        connection.deliver(own, Batch([self._hub.resync_payload(own)]))
+        connection.deliver(own, Batch([self._hub.feed.resync_payload(own)]))
         self._hub.attach(own, connection)
 
     async def _ask_redis(self) -> None:

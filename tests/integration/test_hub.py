@@ -203,7 +203,7 @@ async def test_frozen_redis_is_noticed_and_used_again(
         finally:
             own_redis.thaw()
         async with asyncio.timeout(3):
-            while not realtime.hub._subscriber.is_connected:
+            while not realtime.hub.is_connected:
                 await asyncio.sleep(0.02)
         await realtime.append("c1")
         assert (await client.until("message"))["seq"] == 1

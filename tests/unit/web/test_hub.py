@@ -118,8 +118,8 @@ async def _run(steps: list[tuple[str, int]]) -> None:
     held: list[bytes] = []
 
     def hear(payload: bytes) -> None:
-        hub.receive(LIVE, payload)
-        hub.end_read()
+        hub.feed.receive(LIVE, payload)
+        hub.feed.end_read()
 
     for what, amount in steps:
         if what == "publish":
@@ -144,8 +144,8 @@ async def _run(steps: list[tuple[str, int]]) -> None:
         elif what == "down":
             log.is_down = bool(amount)
         elif what == "regain":
-            hub.lose()
-            hub.regain()
+            hub.feed.lose()
+            hub.feed.regain()
     # In the end Redis answers and the position check comes round.
     log.is_down = False
     log.kept = 1000
@@ -188,10 +188,10 @@ async def finish(hub: Hub) -> None:
 async def test_late_payload_while_a_hole_is_filled_is_not_given_out_twice() -> None:
     hub, log, _, follower = make()
     late = log.publish(1)
-    hub.receive(LIVE, log.publish(1))
+    hub.feed.receive(LIVE, log.publish(1))
     await asyncio.sleep(0)  # The log is being read.
-    hub.receive(LIVE, late)
-    hub.end_read()
+    hub.feed.receive(LIVE, late)
+    hub.feed.end_read()
     await finish(hub)
     _check(follower.payloads, log)
 
@@ -199,11 +199,11 @@ async def test_late_payload_while_a_hole_is_filled_is_not_given_out_twice() -> N
 async def test_payload_heard_while_a_hole_is_filled_is_fetched_without_another_sign() -> None:
     hub, log, _, follower = make()
     log.publish(1)
-    hub.receive(LIVE, log.publish(1))
+    hub.feed.receive(LIVE, log.publish(1))
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # The log has answered, without what comes now.
-    hub.receive(LIVE, log.publish(1))
-    hub.end_read()
+    hub.feed.receive(LIVE, log.publish(1))
+    hub.feed.end_read()
     await finish(hub)
     _check(follower.payloads, log)
 
@@ -211,18 +211,18 @@ async def test_payload_heard_while_a_hole_is_filled_is_fetched_without_another_s
 async def test_events_of_one_read_reach_followers_in_one_batch() -> None:
     hub, log, _, follower = make()
     for _ in range(3):
-        hub.receive(LIVE, log.publish(2))
+        hub.feed.receive(LIVE, log.publish(2))
     assert follower.payloads == []
-    hub.end_read()
+    hub.feed.end_read()
     assert len(follower.payloads) == 6
 
 
 async def test_unlogged_event_keeps_its_place_among_logged_ones() -> None:
     hub, log, _, follower = make()
-    hub.receive(LIVE, log.publish(1))
-    hub.receive(LIVE, b'{"type":"typing"}')
-    hub.receive(LIVE, log.publish(1))
-    hub.end_read()
+    hub.feed.receive(LIVE, log.publish(1))
+    hub.feed.receive(LIVE, b'{"type":"typing"}')
+    hub.feed.receive(LIVE, log.publish(1))
+    hub.feed.end_read()
     assert [payload == b'{"type":"typing"}' for payload in follower.payloads] == [
         False, True, False,
     ]  # fmt: skip
