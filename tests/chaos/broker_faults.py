@@ -11,8 +11,6 @@ from app.topics import MESSAGES
 from tests.chaos.cluster import READY_SECONDS
 from tests.chaos.faults import FAULTS, Fault, Target
 
-DOWN_SECONDS: Final = 8.0
-
 Choose = Callable[[AIOKafkaAdminClient], Awaitable[int]]
 """Names the broker, by its node id."""
 
@@ -34,7 +32,8 @@ def _kill(name: str, choose: Choose) -> Fault:
         bootstrap = cluster.brokers.environment["KAFKA_BROKERS"]
         victim = brokers[await _ask(bootstrap, choose)]
         victim.kill()
-        await asyncio.sleep(DOWN_SECONDS)
+        if await target.measure_delivery() is None:
+            target.cluster.tally.complain("process", f"nothing is delivered without {victim.name}")
         await cluster.bring_back(victim)
         # A second one that is missing would be no fault that two replicas can carry.
         await _until_whole(bootstrap)

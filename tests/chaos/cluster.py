@@ -37,7 +37,7 @@ class Cluster:
         self.held: set[str] = set()
         """Who is not to be started again now."""
         self.restarts: Counter[str] = Counter()
-        self._tally = tally
+        self.tally = tally
         self._copy = stack.folder / "redis-copy"
         self._watching: asyncio.Task[None] | None = None
 
@@ -82,7 +82,7 @@ class Cluster:
                 if name not in self.held and not process.is_running:
                     status = process.popen.returncode
                     if status not in RIGHT_ENDS:
-                        self._tally.complain("process", f"{name} ended with {status}")
+                        self.tally.complain("process", f"{name} ended with {status}")
                     self.restarts[f"{name} ({status})"] += 1
                     process.kill()  # What it may have started, too.
                     process.start()
@@ -114,7 +114,7 @@ class Cluster:
             with contextlib.suppress(ChildError):
                 await asyncio.to_thread(process.wait, 30)
             if process.is_running:
-                self._tally.complain("process", f"{name} did not stop within 30 s")
+                self.tally.complain("process", f"{name} did not stop within 30 s")
             process.kill()
             process.start()
         finally:
@@ -123,7 +123,7 @@ class Cluster:
         deadline = time.monotonic() + READY_SECONDS
         while await asyncio.to_thread(get_status, process.port, "/readyz") != 200:
             if time.monotonic() > deadline:
-                self._tally.complain("process", f"{name} was not ready again")
+                self.tally.complain("process", f"{name} was not ready again")
                 return
             await asyncio.sleep(0.1)
 

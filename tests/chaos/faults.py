@@ -33,6 +33,8 @@ class Target:
     slow: Follower
     writer: Poster
     rng: random.Random
+    measure_delivery: Callable[[], Awaitable[float | None]]
+    """Sends messages and waits until they are everywhere; the seconds, None: too long."""
 
 
 @dataclass(frozen=True, slots=True)

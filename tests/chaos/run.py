@@ -1,6 +1,7 @@
 """A run: people write, clients follow, things break, and in the end everything is compared."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -110,8 +111,9 @@ class Run:
     def _everyone(self) -> list[Follower]:
         return [*self._followers, self._slow, *self._observers]
 
-    async def run(self, seconds: float, faults: Sequence[Fault] = FAULTS) -> Result:
-        """Let things go wrong for so long, then let everything settle, and judge."""
+    async def run(self, seconds: float | None, faults: Sequence[Fault] = FAULTS) -> Result:
+        """Let things go wrong for so long (None: each of `faults` once), let everything settle, and
+        judge."""
         async with AsyncExitStack() as stack:
             for follower in self._everyone:
                 await follower.start()
@@ -144,13 +146,13 @@ class Run:
 
     # Things that happen
 
-    async def _break_things(self, seconds: float, faults: Sequence[Fault]) -> None:
+    async def _break_things(self, seconds: float | None, faults: Sequence[Fault]) -> None:
         rng = self._fork()
-        target = Target(self._cluster, self._slow, self._prober, rng)
-        deadline = time.monotonic() + seconds
-        waiting: list[Fault] = []
+        target = Target(self._cluster, self._slow, self._prober, rng, self._measure_delivery)
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        waiting = rng.sample(list(faults), len(faults))
         hitting: set[asyncio.Task[None]] = set()
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and (seconds is not None or waiting):
             await asyncio.sleep(FAULT_EVERY_SECONDS * rng.uniform(0.6, 1.4))
             if not waiting:
                 waiting = rng.sample(list(faults), len(faults))
@@ -179,15 +181,18 @@ class Run:
         probe.add_done_callback(self._probing.discard)
 
     async def _probe(self, hit: Hit) -> None:
+        hit.recovery_seconds = await self._measure_delivery()
+
+    async def _measure_delivery(self) -> float | None:
         """Measure until messages that are sent now, one by each partition, and a reaction to each
         are with the observers at both gateways."""
         began = time.monotonic()
         probes = await asyncio.gather(*map(self._send_probe, CHANNELS))
         while time.monotonic() - began < PROBE_SECONDS:
             if all(self._is_everywhere(probe) for probe in probes):
-                hit.recovery_seconds = time.monotonic() - began
-                return
+                return time.monotonic() - began
             await asyncio.sleep(0.05)
+        return None
 
     async def _send_probe(self, channel_id: str) -> Accepted:
         probe = await self._prober.send(channel_id)
@@ -298,7 +303,7 @@ class Run:
 async def run_chaos(
     folder: Path,
     seed: int,
-    seconds: float,
+    seconds: float | None,
     say: Callable[[str], None],
     faults: Sequence[Fault] = FAULTS,
     *,

@@ -11,7 +11,7 @@ from tests.chaos.run import run_chaos
 
 @pytest.mark.timeout(400)
 async def test_rolling_restart_of_every_process_under_load_loses_nothing(tmp_path: Path) -> None:
-    result = await run_chaos(tmp_path, 11, 5, print, [ROLL])
+    result = await run_chaos(tmp_path, 11, None, print, [ROLL])
     print(render(result))
     assert result.tally.details == []
     assert not result.unsettled
