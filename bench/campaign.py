@@ -187,7 +187,7 @@ class Campaign:
             each = self.size.table_entries // 40
             rooms = {f"room-{number}": each for number in range(40)}
             crowd = {"many-0": self.size.crowd, "two-0": 2}
-            took = workers.fill_table(arena, hubbub, {**rooms, **crowd})
+            took = workers.fill_table(arena, hubbub, {**rooms, **crowd}, crowd="many-0")
             entries = sum(rooms.values()) + sum(crowd.values())
             print(f"a table of {entries:,} entries taken in for the first time in {took:.1f} s")
         if self._is_wanted(RESTART):

@@ -1,7 +1,7 @@
 """Fills Kafka, MongoDB and a table beforehand, in the form in which Hubbub itself writes."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -45,9 +45,16 @@ async def seed_messages(
 
 
 async def seed_members(
-    settings: Settings, database: Database, channels: dict[str, int], *, partitions: int
+    settings: Settings,
+    database: Database,
+    channels: Mapping[str, int],
+    *,
+    partitions: int,
+    crowd: str,
 ) -> None:
-    """Give channels so many members: in the changelog of the table of read states, and in MongoDB.
+    """Give channels so many members in the changelog of the table of read states.
+
+    Those of the channel `crowd` are members in MongoDB, too: it will be posted to.
 
     The worker that reads the changelog must not run meanwhile.
     """
@@ -60,7 +67,7 @@ async def seed_members(
             partition = partition_of(channel.encode(), partitions)
             for users in _chunks(count):
                 await _send_read_states(producer, partition, channel, users)
-                if count > 2:
+                if channel == crowd:
                     await members.note({(channel, user): now for user in users})
     finally:
         await producer.stop()

@@ -127,8 +127,10 @@ def _wait(read: Callable[[], int], wanted: int) -> int:
     return found
 
 
-def fill_table(arena: Arena, hubbub: Hubbub, channels: Mapping[str, int]) -> float:
+def fill_table(arena: Arena, hubbub: Hubbub, channels: Mapping[str, int], *, crowd: str) -> float:
     """Give channels so many members, with the worker stopped; return after it has taken them in.
+
+    `crowd` is the channel that will be posted to.
 
     Returns the seconds that this took it.
     """
@@ -137,7 +139,7 @@ def fill_table(arena: Arena, hubbub: Hubbub, channels: Mapping[str, int]) -> flo
 
     async def seed() -> None:
         database = open_mongodb(arena.settings)
-        await seed_members(arena.settings, database, dict(channels), partitions=partitions)
+        await seed_members(arena.settings, database, channels, partitions=partitions, crowd=crowd)
         database.client.close()
 
     asyncio.run(seed())
