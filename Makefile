@@ -11,7 +11,7 @@ BROKERS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test bench bench-quick check format lock clean
+.PHONY: help setup run up down test bench bench-quick chaos chaos-tests check format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ bench-quick: setup ## the same in little, 2 minutes; writes nothing   [ARGS="--o
 
 chaos: setup ## break everything, show that nothing is lost   [MINUTES=60] [SEED=7] [BROKERS=3]
 	@MINUTES=$(MINUTES) SEED=$(SEED) BROKERS=$(BROKERS) $(VENV)/python -m tests.chaos
+
+chaos-tests: setup ## the long tests of the guarantee: three brokers, a rolling restart
+	@$(VENV)/python -m pytest -m soak tests/chaos -s
 
 check: setup ## format, lint, types, import contracts
 	@$(VENV)/ruff format --check -q .

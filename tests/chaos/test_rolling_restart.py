@@ -9,6 +9,7 @@ from tests.chaos.report import render
 from tests.chaos.run import run_chaos
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 async def test_rolling_restart_of_every_process_under_load_loses_nothing(tmp_path: Path) -> None:
     result = await run_chaos(tmp_path, 11, None, print, [ROLL])

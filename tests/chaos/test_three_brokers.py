@@ -9,6 +9,7 @@ from tests.chaos.report import render
 from tests.chaos.run import run_chaos
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 async def test_leader_and_coordinator_when_killed_under_load_lose_nothing(tmp_path: Path) -> None:
     """What is posted while the broker is down is delivered while it is down (`BROKER_FAULTS`)."""
