@@ -125,7 +125,8 @@ Content = Annotated[
     str,
     StringConstraints(min_length=1, max_length=CONTENT_LENGTH),
     AfterValidator(_check_content),
-    _matching(r"^[^\x00]*[^\x00\s][^\x00]*$"),
+    # U+001C to U+001F are white space to Python, and not to JSON Schema.
+    _matching(r"^[^\x00]*[^\x00\x1c-\x1f\s][^\x00]*$"),
 ]
 DisplayName = Annotated[
     str,

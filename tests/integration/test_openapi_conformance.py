@@ -53,14 +53,14 @@ def describe(modes: str, examples: int) -> Any:
 
 
 # Fixed examples: `deterministic` derives them from the test itself.
-anything = describe("all", 12)
-wanted = describe("positive", 6)
+anything = describe("all", 8)
+wanted = describe("positive", 4)
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with running_stack(tmp_path_factory.mktemp("openapi")) as stack:
-        yield stack.start("web.1", "messages.1", "reactions.1")[0]
+        yield stack.start("web.1", "messages.1")[0]
 
 
 @pytest.fixture(scope="module")
