@@ -24,6 +24,8 @@ NOTIFIED_USERS: Final = 100
 PRESENCE_USERS: Final = 100
 
 _CONTROL: Final = r"\x00-\x1f\x7f-\x9f"
+_SPACE: Final = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What `str.strip` takes away, spelled out: `\\s` is something else in every engine."""
 _control = re.compile(f"[{_CONTROL}]")
 _emoji = re.compile(EMOJI)
 
@@ -125,14 +127,13 @@ Content = Annotated[
     str,
     StringConstraints(min_length=1, max_length=CONTENT_LENGTH),
     AfterValidator(_check_content),
-    # U+001C to U+001F are white space to Python, and not to JSON Schema.
-    _matching(r"^[^\x00]*[^\x00\x1c-\x1f\s][^\x00]*$"),
+    _matching(rf"^[^\x00]*[^\x00{_SPACE}][^\x00]*$"),
 ]
 DisplayName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=NAME_LENGTH),
     AfterValidator(_check_name),
-    _matching(rf"^[^{_CONTROL}]*[^{_CONTROL}\s][^{_CONTROL}]*$"),
+    _matching(rf"^[^{_CONTROL}]*[^{_CONTROL}{_SPACE}][^{_CONTROL}]*$"),
 ]
 IdempotencyKey = Annotated[
     str,

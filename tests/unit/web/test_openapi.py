@@ -1,10 +1,12 @@
 """The OpenAPI document describes the calls as they are."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
+from web.fields import is_display_name
 from web.openapi import PARAMETERS, describe_calls
 from web.problems import CODES
 from web.routes import CALLS
@@ -87,3 +89,13 @@ def test_refusal_names_the_codes_that_it_may_have() -> None:
     assert set(responses) == {
         "200", "201", "400", "401", "403", "413", "415", "422", "500", "503",
     }  # fmt: skip
+
+
+def test_pattern_of_a_content_and_a_name_allows_what_the_check_does() -> None:
+    fields = DOCUMENT["components"]["schemas"]["SendMessage"]["properties"]
+    content = re.compile(fields["content"]["pattern"])
+    name = re.compile(fields["senderName"]["anyOf"][0]["pattern"])
+    for character in map(chr, (*range(0xD800), *range(0xE000, 0x10000))):
+        is_content = bool(character.strip()) and character != "\x00"
+        assert (content.fullmatch(character) is not None) == is_content, repr(character)
+        assert (name.fullmatch(character) is not None) == is_display_name(character)
