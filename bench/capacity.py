@@ -25,7 +25,7 @@ class Need:
 
     what: str
     cost: float | None
-    unit: str
+    """Microseconds of CPU."""
     times: float
     of: str
     """What happens so often a second."""
@@ -49,17 +49,17 @@ def find_needs(runs: Sequence[Mapping[str, Any]]) -> list[Need]:
         return cost(scenario, read)
 
     return [
-        Need("gateways: deliveries", each("fan10x1000", "web.1", "delivered"), "µs",
+        Need("gateways: deliveries", each("fan10x1000", "web.1", "delivered"),
              DELIVERIES_A_SECOND, "deliveries"),
-        Need("gateways: posts", each("post64", "web.1", "accepted"), "µs",
+        Need("gateways: posts", each("post64", "web.1", "accepted"),
              MESSAGES_A_SECOND, "messages"),
-        Need("gateways: connect and join", each("idle", "web.1", "connections"), "µs",
+        Need("gateways: connect and join", each("idle", "web.1", "connections"),
              RECONNECTS_A_SECOND, "returning clients"),
-        Need("messages workers", each("worker", "worker", "accepted"), "µs",
+        Need("messages workers", each("worker", "worker", "accepted"),
              MESSAGES_A_SECOND, "messages"),
-        Need("Kafka", each("post64", "kafka", "accepted"), "µs", MESSAGES_A_SECOND, "messages"),
-        Need("Redis", each("post64", "redis", "accepted"), "µs", MESSAGES_A_SECOND, "messages"),
-        Need("MongoDB", each("post64", "mongodb", "accepted"), "µs",
+        Need("Kafka", each("post64", "kafka", "accepted"), MESSAGES_A_SECOND, "messages"),
+        Need("Redis", each("post64", "redis", "accepted"), MESSAGES_A_SECOND, "messages"),
+        Need("MongoDB", each("post64", "mongodb", "accepted"),
              MESSAGES_A_SECOND, "messages"),
     ]  # fmt: skip
 
@@ -79,11 +79,9 @@ def _lines(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| part | measured cost | times a second | cores at 60 % |"
     yield "| --- | ---: | ---: | ---: |"
     for need in find_needs(runs):
+        cost = "–" if need.cost is None else f"{say_number(need.cost)} µs"
         cores = "–" if need.cores is None else f"{ceil(need.cores):,}"
-        yield (
-            f"| {need.what} | {say_number(need.cost)} {need.unit} "
-            f"| {need.times:,.0f} {need.of} | {cores} |"
-        )
+        yield (f"| {need.what} | {cost} | {need.times:,.0f} {need.of} | {cores} |")
     if kb := find_memory_kb(runs):
         memory = kb * CONNECTIONS / 2**20
         yield f"| gateways: memory | {kb:.1f} KB a connection | – | {memory:,.0f} GB in all |"
