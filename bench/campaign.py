@@ -160,6 +160,9 @@ class Campaign:
         time.sleep(_PAUSE_SECONDS)
 
     def _load(self, arena: Arena, contestant: Contestant, load: dict[str, Any]) -> dict[str, Any]:
+        is_backlog = load["mode"] == "backlog"
+        if is_backlog:
+            contestant.stop_consumer()
         spec = {
             "warm_seconds": self.size.warm_seconds,
             "seconds": self.size.seconds,
@@ -169,9 +172,13 @@ class Campaign:
             "port": contestant.port,
             "pids": {**contestant.pids, **arena.pids},
         }
-        if spec["mode"] == "backlog":
-            contestant.stop_consumer()
-        return {**_run_client(spec, arena, contestant), "connections": spec.get("connections", 1)}
+        try:
+            result = _run_client(spec, arena, contestant)
+        except RunError:
+            if is_backlog:
+                contestant.start_consumer()
+            raise
+        return {**result, "connections": spec.get("connections", 1)}
 
     # The messages worker
 
@@ -221,10 +228,11 @@ class Campaign:
         return result
 
     def save(self) -> None:
-        """Write what there is; of scenarios that this campaign has not run the last runs stay."""
+        """Write what there is; of scenarios that a full run leaves out the last runs stay."""
         RESULTS.mkdir(exist_ok=True)
         run_here = {run["scenario"] for run in self.runs}
-        earlier = json.loads(self.file.read_text())["runs"] if self.file.exists() else []
+        is_added = self.file.exists() and not self.size.is_quick
+        earlier = json.loads(self.file.read_text())["runs"] if is_added else []
         kept = [run for run in earlier if run["scenario"] not in run_here]
         data = {
             "size": self.size.name,
