@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --disable-pip-version-check
 SCALE ?=
+# Processes that share the tests, file by file, each with servers of its own: the tests mostly wait.
+WORKERS ?= 4
 MINUTES ?=
 SEED ?=
 BROKERS ?=
@@ -37,7 +39,7 @@ down: setup ## stop the servers that `make up` started
 	@$(VENV)/python -m dev down
 
 test: setup ## the whole suite, on real servers of its own, with coverage   [ARGS="-k …"]
-	@$(VENV)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(VENV)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
 
 bench: setup ## measure everything against its references, 15 minutes; writes docs/benchmarks.md   [ARGS="--only max,direct"]
 	@$(VENV)/python -m bench full $(ARGS)

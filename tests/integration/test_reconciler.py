@@ -201,7 +201,7 @@ async def test_message_whose_handler_failed_is_marked_and_left_alone(
         raise LookupError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Marks, "apply", fail)
+        patch.setattr(Marks, "number", fail)
         async with running_worker(at):
             document = await at.insert("c")
             await at.publish("message_created", document)
@@ -222,7 +222,7 @@ async def test_change_after_a_dead_letter_is_applied_and_takes_the_mark_away(
         raise LookupError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Marks, "apply", fail)
+        patch.setattr(Marks, "number", fail)
         async with running_worker(at):
             document = await at.insert("c")
             await at.publish("message_created", document)

@@ -278,7 +278,9 @@ async def test_message_that_is_not_there_is_not_found(client: Client) -> None:
     assert (await problem(await client.delete(path, headers=ALICE)))[1] == "not_found"
 
 
-@pytest.mark.parametrize("message_id", ["5", "x" * 36, "%00", "..%2Fx", new_id().upper()])
+@pytest.mark.parametrize(
+    "message_id", ["5", "x" * 36, "%00", "..%2Fx", "01A21447-3675-78EE-AAE3-F238DD4C426A"]
+)
 async def test_strange_id_in_a_path_is_invalid(client: Client, message_id: str) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         response = await client.request(method, f"/api/messages/{message_id}", headers=ALICE)
