@@ -26,7 +26,7 @@ FAILURES_BEFORE_NOT_WAITING: Final = 20
 IN_FLIGHT: Final = 10_000
 """Records kept while Kafka is away; what is beyond stays pending in MongoDB for the reconciler."""
 
-LOOKS_AFTER_SECONDS: Final = (0.1, 0.3, 1.0)
+LOOKS_AFTER_SECONDS: Final = (0.1, 0.3, 1.0, 3.0)
 """When a change that met no number is looked at again, counted from the change."""
 
 LANES: Final = 64

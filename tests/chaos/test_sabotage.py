@@ -9,7 +9,9 @@ from tests.chaos.scenarios import COMPLAINTS, SCENARIOS
 from tests.chaos.stage import Stage, running_scene
 from tests.support.stack import running_stack
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
+
+ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,10 @@ async def test_oracle_when_mechanism_is_on_is_content(stage: Stage, mechanism: s
 
 @pytest.mark.parametrize("mechanism", SCENARIOS)
 async def test_oracle_when_mechanism_is_off_complains(stage: Stage, mechanism: str) -> None:
-    async with running_scene(stage, f"{mechanism}-off", mechanism) as scene:
-        tally = await SCENARIOS[mechanism](scene)
-    assert tally.complaints[COMPLAINTS[mechanism]], tally.details
+    # A race is provoked, and on a busy machine it may come out well.
+    for round_ in range(ROUNDS):
+        async with running_scene(stage, f"{mechanism}-off{round_}", mechanism) as scene:
+            tally = await SCENARIOS[mechanism](scene)
+        if tally.complaints[COMPLAINTS[mechanism]]:
+            return
+    pytest.fail(f"the oracle noticed nothing in {ROUNDS} rounds: {tally.details}")

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -498,3 +499,19 @@ async def test_posts_with_one_key_through_three_gateways_are_one_message(
         assert len({await r.read() for r in responses}) == 1
     assert await database["messages"].count_documents({"channelId": channel}) == 1
     assert len(await published(settings, channel)) == 1
+
+
+async def test_message_that_its_gateway_never_published_is_published_when_repeated(
+    client: Client, database: Database, settings: Settings
+) -> None:
+    """As a client does whose gateway died between MongoDB and Kafka."""
+    channel = "never-published"
+    message = await sent(client, channel, "once", nonce="k")
+    await published(settings, channel)
+    long_ago = datetime.now(UTC) - timedelta(seconds=5)
+    await database["messages"].update_one({"_id": message["id"]}, {"$set": {"createdAt": long_ago}})
+    repeated = await send(client, channel, "once", nonce="k")
+    assert repeated.status == 200
+    await send(client, channel, "next")
+    contents = [record["message"]["content"] for record in await published(settings, channel)]
+    assert contents == ["once", "once", "next"]

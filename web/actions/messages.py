@@ -1,6 +1,7 @@
 """What a user can do to messages: send, edit and delete them."""
 
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from app.archive.documents import Document, render
 from app.archive.messages import Draft
@@ -10,6 +11,9 @@ from web.deps import Gateway
 from web.identity import User
 from web.schemas import EditMessage, SendMessage
 
+OVERDUE_AFTER: Final = timedelta(seconds=1)
+"""What a record may take to its number before its message is published again when repeated."""
+
 
 async def send_message(
     gateway: Gateway, user: User, body: SendMessage, *, key: str | None, traceparent: str
@@ -17,7 +21,8 @@ async def send_message(
     """Accept a message; return its JSON, `number` still null, and whether it is new.
 
     With a `key` (or the body's nonce) that this sender has used before, nothing is written and the
-    message of that time is returned as it is now.
+    message of that time is returned as it is now; if it still waits for its number, it is published
+    again.
 
     Raises:
         RequestError: `idempotency_conflict`, the key was used for another message.
@@ -37,9 +42,20 @@ async def send_message(
         if not gateway.channels.has_seen(body.channel_id):
             await gateway.channels.ensure([body.channel_id])
         document, is_new = await gateway.messages.insert(draft)
-    if is_new:
+    if is_new or _is_overdue(document):
         await gateway.publisher.publish_change("message_created", document, traceparent)
     return render(document), is_new
+
+
+def _is_overdue(document: Document) -> bool:
+    """Whether a repeated message was probably never published.
+
+    Its gateway may have died between MongoDB and Kafka. The reconciler would find it later, and
+    then what its sender has said since would stand before it. To publish it twice has no effect.
+    """
+    age = datetime.now(UTC) - document["createdAt"]
+    waits = "number" not in document and "deadLettered" not in document
+    return waits and age > OVERDUE_AFTER
 
 
 async def edit_message(
