@@ -79,7 +79,7 @@ class Process(Child):
                 self.command, output=log, environment=with_own_python(environment), folder=ROOT
             )
 
-    def wait_ready(self, path: str = "/readyz", *, timeout_seconds: float = 30) -> None:
+    def wait_ready(self, path: str = "/readyz", *, timeout_seconds: float = 60) -> None:
         """Wait until `GET path` is answered with 200.
 
         Raises:

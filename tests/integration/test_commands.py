@@ -101,7 +101,7 @@ async def post(url: str, channel: str, content: str) -> Any:
 
 
 async def until_applied(documents: Any, channel: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while documents.count_documents({"channelId": channel, "pendingSince": {"$exists": True}}):
             await asyncio.sleep(0.05)
 
@@ -262,7 +262,7 @@ async def test_letter_that_does_not_exist_fails_in_one_line(stack: Stack) -> Non
 
 
 async def letters(stack: Stack, reason: str) -> list[Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while True:
             listed = await run(stack, "dlq", "list", "--topic", "messages", "--json")
             assert listed.status == 0, listed.error

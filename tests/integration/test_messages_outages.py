@@ -50,7 +50,7 @@ async def test_messages_while_a_server_is_frozen_wait_and_come_once_in_order(
             for document in documents[1:]:
                 await at.publish("message_created", document)
             # Longer than any request to the server is waited for.
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(45):
                 while not app.lanes.paused:
                     await asyncio.sleep(0.05)
             assert set(app.lanes.paused) == {f"{at.topic.name}:{PLACE}"}

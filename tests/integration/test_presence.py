@@ -77,13 +77,13 @@ async def who(url: str, channel: str) -> set[str]:
     return {item["userId"] for item in body["items"]}
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 45) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.05)
 
 
-async def until_who(url: str, channel: str, users: set[str], seconds: float = 20) -> None:
+async def until_who(url: str, channel: str, users: set[str], seconds: float = 45) -> None:
     found: set[str] = set()
     try:
         async with asyncio.timeout(seconds):

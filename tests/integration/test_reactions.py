@@ -307,7 +307,7 @@ async def test_reaction_while_mongodb_is_frozen_is_refused_in_time_and_can_be_re
         stack.mongodb.thaw()
     for status, problem in answers:
         assert (status, problem["code"], problem["dependency"]) == (503, "unavailable", "mongodb")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while (answer := await call(http, "PUT", url, "ann"))[0] != 200:
             assert answer[0] == 503
     (kind,) = answer[1]["reactions"]

@@ -86,7 +86,7 @@ async def make_anew(stack: Stack, topic: str) -> None:
     await admin.start()
     try:
         await admin.delete_topics([topic])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             while topic in await admin.list_topics():
                 await asyncio.sleep(0.1)
         await admin.create_topics([NewTopic(topic, 4, 1)])

@@ -36,7 +36,7 @@ async def address(settings: Settings) -> AsyncIterator[tuple[str, Process]]:
     process = await spawn(PORT=str(port))
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             while b"gateway_started" not in (line := await process.stdout.readline()):
                 assert line, (await process.communicate())[1]
         yield f"http://127.0.0.1:{port}", process

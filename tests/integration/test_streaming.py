@@ -109,7 +109,7 @@ async def running(topic: Topic, settings: Settings, rule: Recorder) -> AsyncIter
         await app.stop()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 45) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)

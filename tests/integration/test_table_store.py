@@ -82,7 +82,7 @@ class Worker:
         return dict(self.table.items())
 
 
-async def wait_until(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 20) -> None:
+async def wait_until(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 45) -> None:
     deadline = time.monotonic() + seconds
     while True:
         found = holds()

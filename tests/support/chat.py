@@ -63,7 +63,7 @@ async def chatting(url: str) -> AsyncIterator[Chat]:
         yield Chat(session, url)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 45) -> None:
     """Return when `condition` holds.
 
     Raises:

@@ -33,7 +33,7 @@ class Listener:
         """The contents of the messages that came, in order."""
         return [frame["data"]["content"] for frame in self.of_type("message")]
 
-    async def until(self, condition: Callable[["Listener"], bool], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[["Listener"], bool], seconds: float = 45) -> None:
         """Wait until `condition` holds.
 
         Raises:
@@ -47,7 +47,7 @@ class Listener:
         except TimeoutError:
             raise TimeoutError(f"after {len(self.frames)} frames: {self.frames[-5:]}") from None
 
-    async def until_type(self, frame_type: str, count: int = 1, seconds: float = 20) -> Frame:
+    async def until_type(self, frame_type: str, count: int = 1, seconds: float = 45) -> Frame:
         """Wait for the `count`-th frame of a type, and return it."""
         await self.until(lambda listener: len(listener.of_type(frame_type)) >= count, seconds)
         return self.of_type(frame_type)[count - 1]

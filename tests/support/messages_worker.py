@@ -147,7 +147,7 @@ async def running_worker(bench: Bench, *, reconciles: bool = True) -> AsyncItera
         await log.close()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 45) -> None:
     """Wait until `condition` holds."""
     async with asyncio.timeout(seconds):
         while not await condition():

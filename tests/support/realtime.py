@@ -191,7 +191,7 @@ class WsClient:
         frame: dict[str, Any] = orjson.loads(message.data)
         return frame
 
-    async def until(self, kind: str, timeout_seconds: float = 10) -> dict[str, Any]:
+    async def until(self, kind: str, timeout_seconds: float = 30) -> dict[str, Any]:
         """The next frame of a type; what comes before it is left out."""
         async with asyncio.timeout(timeout_seconds):
             while True:
@@ -199,7 +199,7 @@ class WsClient:
                 if frame["type"] == kind:
                     return frame
 
-    async def events(self, count: int, timeout_seconds: float = 10) -> list[dict[str, Any]]:
+    async def events(self, count: int, timeout_seconds: float = 30) -> list[dict[str, Any]]:
         """The next so many frames."""
         return [await self.next(timeout_seconds) for _ in range(count)]
 

@@ -16,7 +16,7 @@ from playwright.async_api import (
 
 from dev.tools import chromium
 
-WAIT_MS = 20_000
+WAIT_MS = 45_000
 
 
 @asynccontextmanager
