@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from app.clients import answering
 from app.keys import active_names, active_users
-from web.hub import Hub
-from web.stream import Stream
+from web.fan_out.hub import Hub
+from web.fan_out.stream import Stream
 
 LISTED: Final = 100
 """Users that `joined` names; it counts all."""

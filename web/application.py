@@ -23,7 +23,7 @@ from app.stream_log.log import StreamLog
 from app.telemetry import health
 from web.active_users import ActiveUsers
 from web.deps import Gateway
-from web.hub import Hub
+from web.fan_out.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems, measure

@@ -16,7 +16,7 @@ from app.stream_log.log import StreamLog
 
 if TYPE_CHECKING:
     from web.active_users import ActiveUsers
-    from web.hub import Hub
+    from web.fan_out.hub import Hub
     from web.message_cache import MessageCache
     from web.presence import Presence
 

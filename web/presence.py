@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from app.ids import new_id
 from app.keys import connection_counts, online
-from web.connection import Connection
 from web.connection_counts import ConnectionCounts
+from web.fan_out.connection import Connection
 from web.identity import User
 from web.session_records import CLOSING, JOINED, LEFT, Session, SessionRecords
 

@@ -49,8 +49,8 @@ from web.schemas import (
     ReadNotifications,
     SendMessage,
 )
-from web.sse import events
-from web.ws import websocket
+from web.transports.sse import events
+from web.transports.ws import websocket
 
 _USER: Final = ("X-User-Id", "X-User-Name", "userId", "userName")
 _OWN: Final = ("not_authenticated", "forbidden", "not_found")

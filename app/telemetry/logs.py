@@ -33,7 +33,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The same for a person's eyes: `12:00:00 info web.ws connected user=u1`."""
+    """The same for a person's eyes: `12:00:00 info web.transports.ws connected user=u1`."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")

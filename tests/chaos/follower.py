@@ -17,7 +17,7 @@ import orjson
 
 from tests.chaos.tally import Tally
 from tests.chaos.view import Frame, View
-from web.cursor import CombinedCursor
+from web.fan_out.cursor import CombinedCursor
 
 CONNECT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 60.0

@@ -17,9 +17,9 @@ from app.streaming.consumer_thread import ConsumerThread
 from app.streaming.lease import Lease
 from app.streaming.ledger import Ledger
 from tables import snapshot
-from web import sweep
-from web.mending import Mender
-from web.stream import Stream
+from web.fan_out import sweep
+from web.fan_out.mending import Mender
+from web.fan_out.stream import Stream
 
 SABOTAGE_VARIABLE: Final = "CHAOS_SABOTAGE"
 HOLDS_VARIABLE: Final = "CHAOS_HOLDS"

@@ -27,13 +27,13 @@ from app.stream_log.log import Append, Entry, Source, StreamLog
 from app.topics import Topic
 from web.active_users import ActiveUsers
 from web.deps import Gateway
-from web.hub import Hub
+from web.fan_out.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems
 from web.presence import Presence
-from web.sse import events
-from web.ws import websocket
+from web.transports.sse import events
+from web.transports.ws import websocket
 
 SOURCE = Source("messages", 0, "aaaaaaaa")
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from web.connection import Connection
 from web.deps import Gateway
-from web.frames import encode
+from web.fan_out.connection import Connection
+from web.fan_out.frames import encode
 from web.problems import describe
 
 

@@ -8,13 +8,13 @@ from pydantic import Field
 from app.errors import RequestError, Unavailable
 from app.keys import channel_stream
 from web.actions import channels
-from web.connection import Connection
+from web.fan_out.connection import Connection
+from web.fan_out.replay import follow
+from web.fan_out.resume import Start, decide, open_stream
 from web.fields import GivenId
-from web.hello import MOST_CHANNELS
 from web.ops.call import Call
-from web.replay import follow
-from web.resume import Start, decide, open_stream
 from web.schemas import Input
+from web.transports.hello import MOST_CHANNELS
 
 CursorText = Annotated[str, Field(max_length=100)]
 

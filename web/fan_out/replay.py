@@ -12,11 +12,11 @@ from typing import Any, Final
 import orjson
 
 from app.clients import Outage
-from web.connection import Connection
-from web.frames import Batch
-from web.hub import Hub
-from web.pages import HISTORY_PAGE
-from web.resume import Missed, Start
+from web.fan_out.connection import Connection
+from web.fan_out.frames import Batch
+from web.fan_out.hub import Hub
+from web.fan_out.pages import HISTORY_PAGE
+from web.fan_out.resume import Missed, Start
 
 _PAUSE_SECONDS: Final = 0.25
 

@@ -8,8 +8,8 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 from aiohttp.base_protocol import BaseProtocol
 
 from app.stream_log.cursor import Position
-from web.cursor import pack_position
-from web.frames import WS_PING, Batch, encode, sse_event, ws_close, ws_pong, ws_text
+from web.fan_out.cursor import pack_position
+from web.fan_out.frames import WS_PING, Batch, encode, sse_event, ws_close, ws_pong, ws_text
 
 
 async def read(data: bytes) -> list[Any]:

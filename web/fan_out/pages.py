@@ -13,7 +13,7 @@ from app.archive.history import History
 from app.keys import StreamKey
 from app.stream_log.cursor import Position
 from app.stream_log.log import READ_COUNT, StreamLog
-from web.frames import Batch
+from web.fan_out.frames import Batch
 
 PAGE_BYTES: Final = 256 * 1024
 HISTORY_PAGE: Final = 100

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from app.clients import Outage
 from app.errors import Unavailable
 from app.keys import user_stream
-from web.connection import Connection
-from web.frames import Batch
+from web.fan_out.connection import Connection
+from web.fan_out.frames import Batch
 
 if TYPE_CHECKING:
-    from web.hub import Hub
+    from web.fan_out.hub import Hub
 
 log = logging.getLogger(__name__)
 

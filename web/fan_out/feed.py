@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter
 
 from app.clients import Outage
-from web.frames import Batch, encode, owner_of
-from web.stream import Stream
+from web.fan_out.frames import Batch, encode, owner_of
+from web.fan_out.stream import Stream
 
 if TYPE_CHECKING:
-    from web.hub import Hub
+    from web.fan_out.hub import Hub
 
 log = logging.getLogger(__name__)
 

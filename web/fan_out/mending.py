@@ -14,11 +14,11 @@ from prometheus_client import Counter
 from app.clients import Outage
 from app.errors import Unavailable
 from app.stream_log.log import READ_COUNT, StreamLog
-from web.frames import Batch
-from web.stream import Stream
+from web.fan_out.frames import Batch
+from web.fan_out.stream import Stream
 
 if TYPE_CHECKING:
-    from web.hub import Hub
+    from web.fan_out.hub import Hub
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from prometheus_client import Counter
 from app.clients import MONGODB_SECONDS, answering
 from app.keys import StreamKey
 from app.stream_log.cursor import Cursor, Position
-from web.hub import Hub
-from web.stream import Stream
+from web.fan_out.hub import Hub
+from web.fan_out.stream import Stream
 
 MOST_MESSAGES: Final = 10_000
 OVERLAP_MS: Final = 60_000

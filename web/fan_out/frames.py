@@ -12,7 +12,7 @@ import orjson
 
 from app.keys import StreamKey
 from app.stream_log.cursor import position_of
-from web.cursor import pack_position
+from web.fan_out.cursor import pack_position
 
 _TEXT: Final = 0x81
 _CLOSE: Final = 0x88

@@ -8,7 +8,7 @@ from app.keys import StreamKey
 from app.stream_log.cursor import Position, position_of
 
 if TYPE_CHECKING:
-    from web.connection import Connection
+    from web.fan_out.connection import Connection
 
 
 class Stream:

@@ -15,18 +15,18 @@ from aiohttp.http_websocket import WebSocketError, WebSocketReader
 
 from app.errors import Unavailable
 from app.keys import user_stream
-from web.connection import Connection
 from web.deps import Gateway
-from web.frames import WS_PING, Batch, ws_close, ws_pong, ws_text
-from web.handshake import Upgraded, accept, take_over
-from web.hello import FRAME_BYTES, Counts, hello, read_counts
+from web.fan_out.connection import Connection
+from web.fan_out.frames import WS_PING, Batch, ws_close, ws_pong, ws_text
+from web.fan_out.replay import follow
+from web.fan_out.resume import Start, open_stream
 from web.identity import User, user_of
 from web.keys import GATEWAY
 from web.ops.call import Call
 from web.ops.table import BadFrame, read
 from web.problems import describe
-from web.replay import follow
-from web.resume import Start, open_stream
+from web.transports.handshake import Upgraded, accept, take_over
+from web.transports.hello import FRAME_BYTES, Counts, hello, read_counts
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class WsConnection(Connection, asyncio.Protocol):
     transport_name = "ws"
 
     def __init__(self, request: web.Request, gateway: Gateway, user: User) -> None:
-        super().__init__(request, gateway.hub.flusher, user)
+        super().__init__(request.transport, gateway.hub.flusher, user)
         self._gateway = gateway
         # aiohttp refuses what is as large as the limit.
         self._parser: WebSocketReader | None = WebSocketReader(

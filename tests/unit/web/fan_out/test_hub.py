@@ -14,10 +14,10 @@ from app.keys import StreamKey, channel_stream
 from app.settings import Settings
 from app.stream_log.cursor import Position
 from app.stream_log.log import StreamLog
-from web.connection import Connection
-from web.frames import Batch
-from web.hub import Hub
-from web.stream import Stream
+from web.fan_out.connection import Connection
+from web.fan_out.frames import Batch
+from web.fan_out.hub import Hub
+from web.fan_out.stream import Stream
 
 STREAM = channel_stream("c1")
 LIVE = STREAM.live.encode()

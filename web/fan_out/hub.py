@@ -16,15 +16,15 @@ from app.keys import StreamKey
 from app.settings import Settings
 from app.stream_log.cursor import Position
 from app.stream_log.log import StreamLog
-from web.connection import Connection
-from web.feed import Feed
-from web.frames import encode
-from web.mending import Mender
-from web.outbox import Flusher
-from web.pages import HistoryPages, LogPages
-from web.stream import Stream
-from web.subscriber import Subscriber
-from web.sweep import Sweep
+from web.fan_out.connection import Connection
+from web.fan_out.feed import Feed
+from web.fan_out.frames import encode
+from web.fan_out.mending import Mender
+from web.fan_out.outbox import Flusher
+from web.fan_out.pages import HistoryPages, LogPages
+from web.fan_out.stream import Stream
+from web.fan_out.subscriber import Subscriber
+from web.fan_out.sweep import Sweep
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.stream_log.cursor import Cursor, Position
-from web.cursor import CombinedCursor, checksum_of, pack, pack_position
+from web.fan_out.cursor import CombinedCursor, checksum_of, pack, pack_position
 
 numbers = st.integers(0, 10**15 - 1)
 epochs = st.binary(min_size=4, max_size=4).map(bytes.hex)

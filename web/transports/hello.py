@@ -6,12 +6,12 @@ from typing import Final
 from app.clients import answering
 from app.errors import Unavailable
 from tables.readers import read_channels, read_notification_count
-from web.connection import Connection
 from web.deps import Gateway
+from web.fan_out.connection import Connection
+from web.fan_out.frames import encode
+from web.fan_out.resume import Start
+from web.fan_out.sweep import HEARTBEAT_SECONDS
 from web.fields import CONTENT_LENGTH
-from web.frames import encode
-from web.resume import Start
-from web.sweep import HEARTBEAT_SECONDS
 
 FRAME_BYTES: Final = 64 * 1024
 MOST_CHANNELS: Final = 100

@@ -1,18 +1,17 @@
 """A client's connection, whatever its transport: who it is, what it follows, how it is told."""
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
-
-from aiohttp import web
 
 from app.ids import new_id
 from app.stream_log.cursor import Cursor
-from web.frames import Batch
+from web.fan_out.frames import Batch
+from web.fan_out.outbox import Flusher, Outbox
+from web.fan_out.stream import Stream
 from web.identity import User
-from web.outbox import Flusher, Outbox
-from web.stream import Stream
 
 if TYPE_CHECKING:
-    from web.replay import Replay
+    from web.fan_out.replay import Replay
 
 
 class Connection(Outbox):
@@ -25,10 +24,10 @@ class Connection(Outbox):
 
     transport_name: ClassVar[str]
 
-    def __init__(self, request: web.Request, flusher: Flusher, user: User) -> None:
-        if request.transport is None:
+    def __init__(self, transport: asyncio.Transport | None, flusher: Flusher, user: User) -> None:
+        if transport is None:
             raise ConnectionResetError("the client is gone")
-        super().__init__(request.transport, flusher)
+        super().__init__(transport, flusher)
         self.id = new_id()
         self.user = user
         self.own: Stream | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from web.outbox import BOUND_BYTES, BOUND_FRAMES, Flusher, Outbox
+from web.fan_out.outbox import BOUND_BYTES, BOUND_FRAMES, Flusher, Outbox
 
 
 class Stalled(asyncio.Transport):

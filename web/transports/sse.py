@@ -16,18 +16,18 @@ from app.keys import StreamKey, channel_stream, user_stream
 from app.stream_log.cursor import Cursor
 from web.actions.channels import enter_channels
 from web.active_users import ActiveList
-from web.connection import Connection
-from web.cursor import CombinedCursor, checksum_of, pack, pack_position
-from web.frames import SSE_COMMENT, Batch, encode, sse_event
-from web.hello import MOST_CHANNELS, Counts, hello, read_counts
-from web.hub import Hub
+from web.fan_out.connection import Connection
+from web.fan_out.cursor import CombinedCursor, checksum_of, pack, pack_position
+from web.fan_out.frames import SSE_COMMENT, Batch, encode, sse_event
+from web.fan_out.hub import Hub
+from web.fan_out.replay import follow
+from web.fan_out.resume import Start, open_stream
+from web.fan_out.stream import Stream
 from web.identity import User, user_of
 from web.keys import GATEWAY
-from web.replay import follow
 from web.rest.bodies import read_query
-from web.resume import Start, open_stream
 from web.schemas import EventsQuery
-from web.stream import Stream
+from web.transports.hello import MOST_CHANNELS, Counts, hello, read_counts
 
 RETRY: Final = b"retry: 2000\n\n"
 
@@ -59,7 +59,7 @@ class SseConnection(Connection):
     transport_name = "sse"
 
     def __init__(self, request: web.Request, response: _Response, hub: Hub, user: User) -> None:
-        super().__init__(request, hub.flusher, user)
+        super().__init__(request.transport, hub.flusher, user)
         self._hub = hub
         self._response = response
         self._writer = request.writer
