@@ -2,10 +2,12 @@
 
 import logging
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from aiokafka import ConsumerRecord
 from faust.streams import _current_event
 from faust.types import TP, EventT
 from prometheus_client import Counter
@@ -14,7 +16,7 @@ from app.archive.marks import NumberConflict
 from app.errors import PartitionLost
 from app.records import Undecodable, decode
 from app.stream_log.log import Source
-from app.streaming.batches import Batch, batch_of
+from app.streaming.batches import records_of
 from app.streaming.dead_letters import DeadLetters
 from app.streaming.failures import ATTEMPTS, Backoff, is_transient
 from app.streaming.work import Barrier, Received, Refused, Rule, Work
@@ -55,11 +57,12 @@ class Attempts:
         self.is_abandoned = False
         """Whether no further attempt is to be made."""
 
-    async def process(self, event: EventT[Any]) -> Barrier | None:
-        """Bring about a batch's effects; return what must come before its acknowledgement."""
+    async def process(self, events: Sequence[EventT[Any]]) -> Barrier | None:
+        """Bring about the effects of batches, as one; return what must come before they are
+        acknowledged."""
         # The one place where the current event is set: tables find their partition through it.
-        _current_event.set(weakref.ref(event))
-        work = self._decode(batch_of(event.message) or Batch([]))
+        _current_event.set(weakref.ref(events[-1]))
+        work = self._decode(chain.from_iterable(records_of(event.message) for event in events))
         barrier = await self._handle(work)
         for refused in work.refused:
             await self._patiently(partial(self._dead_letters.send, refused))
@@ -72,10 +75,10 @@ class Attempts:
         if barrier is not None:
             await self._patiently(barrier)
 
-    def _decode(self, batch: Batch) -> Work:
+    def _decode(self, records: Iterable[ConsumerRecord]) -> Work:
         work = Work(self._source, [], self._app.lease)
         partitions = self._app.partitions
-        for raw in batch:
+        for raw in records:
             try:
                 event = decode(self._app.source, raw.key, raw.value, raw.partition, partitions)
             except Undecodable as error:

@@ -1,12 +1,14 @@
 """A batch: what Kafka returned of one partition at once, carried through Faust as one message."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import ConsumerRecord
 from faust.types import TP, ConsumerMessage
 
 from app.streaming.ledger import Delivery
+
+LONGEST_BATCH: Final = 500
 
 
 class Batch(list[ConsumerRecord]):
@@ -27,6 +29,11 @@ class Batch(list[ConsumerRecord]):
 def batch_of(message: Any) -> Batch | None:
     """Return the batch that a message of Faust's carries, if it carries one."""
     return message.value if type(message.value) is Batch else None
+
+
+def records_of(message: Any) -> Sequence[ConsumerRecord]:
+    """Return the records that a message of Faust's carries."""
+    return batch_of(message) or ()
 
 
 def to_message(tp: TP, batch: Batch, generation: int) -> ConsumerMessage:

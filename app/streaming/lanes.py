@@ -7,6 +7,8 @@ cancelled or failed agent.
 
 import asyncio
 import logging
+from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import faust
@@ -14,7 +16,7 @@ from faust.types import TP, EventT, StreamT
 from prometheus_client import Counter, Gauge
 
 from app.streaming.attempts import Abandoned, Attempts
-from app.streaming.batches import batch_of
+from app.streaming.batches import LONGEST_BATCH, records_of
 from app.streaming.work import Barrier, Rule
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FULL: Final = 4
-"""Batches waiting in a lane at which its partition is no longer fetched."""
+FULL: Final = 2 * LONGEST_BATCH
+"""Records waiting in a lane at which its partition is no longer fetched."""
 
 _records = Counter("hubbub_records_total", "Records processed and acknowledged.", ["topic"])
 _paused = Gauge("hubbub_paused_partitions", "Partitions that wait for a dependency.", ["topic"])
@@ -33,13 +35,19 @@ _CANCEL_SECONDS: Final = 1.0
 
 
 class Lane:
-    """One partition's batches, in order."""
+    """One partition's batches, in order.
+
+    What has come while a batch was worked on is worked on as one: the lane waits for nothing at a
+    low rate, and what a batch costs is shared by ever more records as the rate grows.
+    """
 
     def __init__(self, tp: TP, attempts: Attempts, owner: "Lanes") -> None:
         self.tp = tp
         self.attempts = attempts
         self._owner = owner
-        self._queue: asyncio.Queue[EventT[Any] | None] = asyncio.Queue()
+        self._waiting: deque[EventT[Any]] = deque()
+        self._waiting_records = 0
+        self._has_news = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
         self.passed_at: float | None = None
@@ -48,8 +56,10 @@ class Lane:
 
     def put(self, event: EventT[Any]) -> None:
         """Queue a batch."""
-        self._queue.put_nowait(event)
-        if self._queue.qsize() >= FULL:
+        self._waiting.append(event)
+        self._waiting_records += len(records_of(event.message))
+        self._has_news.set()
+        if self._waiting_records >= FULL:
             self._owner.app.consumer.on_buffer_full(self.tp)
 
     def close(self) -> None:
@@ -58,20 +68,15 @@ class Lane:
         A batch that waits for a dependency is abandoned before its next attempt.
         """
         self._is_closed = self.attempts.is_abandoned = True
-        self._queue.put_nowait(None)
+        self._has_news.set()
 
     async def _run(self) -> None:
         try:
-            while not self._is_closed:
-                event = await self._queue.get()
-                if self._queue.qsize() < FULL:
-                    self._owner.app.consumer.on_buffer_drop(self.tp)
-                if event is None or self._is_closed:
-                    break
-                barrier = await self.attempts.process(event)
+            while events := await self._take():
+                barrier = await self.attempts.process(events)
                 # At most one batch settles while the next is worked on.
                 await self._settled()
-                self._settling = asyncio.create_task(self._settle(event, barrier))
+                self._settling = asyncio.create_task(self._settle(events, barrier))
             await self._settled()
         except Abandoned:
             await self._settled()
@@ -81,12 +86,29 @@ class Lane:
             if self._settling is not None:
                 self._settling.cancel()
 
+    async def _take(self) -> Sequence[EventT[Any]]:
+        """Wait for a batch; return all that wait, up to the length of one; none: it is closed."""
+        await self._has_news.wait()
+        if self._is_closed:
+            return ()
+        events = []
+        room = LONGEST_BATCH
+        while self._waiting and (size := len(records_of(self._waiting[0].message))) <= room:
+            events.append(self._waiting.popleft())
+            room -= size
+        self._waiting_records -= LONGEST_BATCH - room
+        if not self._waiting:
+            self._has_news.clear()
+        if self._waiting_records < FULL:
+            self._owner.app.consumer.on_buffer_drop(self.tp)
+        return events
+
     async def _settled(self) -> None:
         if self._settling is not None:
             await self._settling
             self._settling = None
 
-    async def _settle(self, event: EventT[Any], barrier: Barrier | None) -> None:
+    async def _settle(self, events: Sequence[EventT[Any]], barrier: Barrier | None) -> None:
         try:
             await self.attempts.settle(barrier)
         except Abandoned:
@@ -94,9 +116,10 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - the lane may be waiting for its next batch
             await self._fail(error)
         else:
-            event.ack()
-            self.passed_at = event.message.timestamp
-            _records.labels(self.tp.topic).inc(len(batch_of(event.message) or ()))
+            for event in events:
+                event.ack()
+                _records.labels(self.tp.topic).inc(len(records_of(event.message)))
+            self.passed_at = events[-1].message.timestamp
 
     async def _fail(self, error: Exception) -> None:
         self._is_closed = True

@@ -16,14 +16,12 @@ from faust.transport.consumer import ensure_TP, ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
-from app.streaming.batches import Batch, batch_of, to_message
+from app.streaming.batches import LONGEST_BATCH, Batch, batch_of, to_message
 from app.streaming.consumer_thread import ConsumerThread, Fetched
 from app.streaming.ledger import Ledger
 
 if TYPE_CHECKING:
     from app.streaming.application import Application
-
-LONGEST_BATCH: Final = 500
 
 _FETCH_SECONDS: Final = 1.0
 _FULL_SECONDS: Final = 0.02

@@ -254,6 +254,7 @@ async def test_full_lane_pauses_its_partition_and_loses_nothing(
     topic: Topic, settings: Settings, producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.streaming.transport.LONGEST_BATCH", 5)
+    monkeypatch.setattr("app.streaming.lanes.FULL", 20)
     released = asyncio.Event()
 
     async def wait(_: Work) -> None:
@@ -274,6 +275,32 @@ async def test_full_lane_pauses_its_partition_and_loses_nothing(
         await until(lambda: len(rule.seen["c1"]) == 210)
     assert rule.seen["c1"] == list(range(210))
     assert sum((await committed(settings, topic)).values()) == 210
+
+
+async def test_what_comes_while_a_batch_is_worked_on_is_worked_on_as_one(
+    topic: Topic, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    released = asyncio.Event()
+    works: list[int] = []
+
+    async def wait(work: Work) -> None:
+        works.append(len(work.received))
+        await released.wait()
+
+    rule = Recorder(before=wait)
+    async with running(topic, settings, rule) as app:
+        await send(producer, topic, "c1", 0)
+        await until(lambda: works == [1])
+        for number in range(1, 9):
+            await send(producer, topic, "c1", number)  # Each is fetched by itself.
+        (lane,) = app.lanes._lanes.values()
+        await until(lambda: lane._waiting_records == 8)
+        assert len(lane._waiting) > 1
+        released.set()
+        await until(lambda: len(rule.seen["c1"]) == 9)
+    assert works == [1, 8]
+    assert rule.seen["c1"] == list(range(9))
+    assert sum((await committed(settings, topic)).values()) == 9
 
 
 async def test_partition_that_waits_holds_up_no_other(
