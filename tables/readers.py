@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import orjson
 from redis.asyncio import Redis
@@ -40,28 +40,46 @@ async def read_numbers(redis: Redis, channel_ids: Sequence[str]) -> list[int | N
 
 async def read_notification_count(redis: Redis, user_id: str) -> int:
     """Return how many notifications a user has not read."""
-    value = await redis.get(notification_count(user_id))
-    return 0 if value is None else int(value.split(None, 1)[0])
+    return (await read_notification_counts(redis, [user_id]))[0]
+
+
+async def read_notification_counts(redis: Redis, user_ids: Sequence[str]) -> list[int]:
+    """Return how many notifications each user has not read, in one round trip."""
+    found = await redis.mget([notification_count(user_id) for user_id in user_ids])
+    return [0 if value is None else int(value.split(None, 1)[0]) for value in found]
 
 
 async def read_channels(redis: Redis, user_id: str) -> list[ReadChannel]:
     """Return how far a user has read the channels that they are a member of, by channel id."""
-    # redis-py's types allow for text, which this client does not decode.
-    found = cast("dict[bytes, bytes]", await redis.hgetall(read_states(user_id)))
-    states = {
-        channel_id.decode(): state
-        for channel_id, value in found.items()
-        if (state := _parse(value)) is not None
-    }
-    channel_ids = sorted(states)
-    numbers: list[int | None] = []
+    return (await read_channels_of(redis, [user_id]))[0]
+
+
+async def read_channels_of(redis: Redis, user_ids: Sequence[str]) -> list[list[ReadChannel]]:
+    """Return the same of many users, in few round trips."""
+    pipeline = redis.pipeline(transaction=False)
+    for user_id in user_ids:
+        pipeline.hgetall(read_states(user_id))
+    found: list[dict[bytes, bytes]] = await pipeline.execute()
+    states = [
+        {
+            channel_id.decode(): state
+            for channel_id, value in sorted(hash_.items())
+            if (state := _parse(value)) is not None
+        }
+        for hash_ in found
+    ]
+    channel_ids = sorted({channel_id for user in states for channel_id in user})
+    newest: dict[str, int | None] = {}
     for start in range(0, len(channel_ids), _KEYS_A_TRIP):
-        numbers += await read_numbers(redis, channel_ids[start : start + _KEYS_A_TRIP])
-    channels = []
-    for channel_id, number in zip(channel_ids, numbers, strict=True):
-        read, mentions = states[channel_id]
-        channels.append(ReadChannel(channel_id, read, mentions, max(number or 0, read)))
-    return channels
+        some = channel_ids[start : start + _KEYS_A_TRIP]
+        newest |= zip(some, await read_numbers(redis, some), strict=True)
+    return [
+        [
+            ReadChannel(channel_id, read, mentions, max(newest[channel_id] or 0, read))
+            for channel_id, (read, mentions) in user.items()
+        ]
+        for user in states
+    ]
 
 
 async def read_receipts(redis: Redis, channel_id: str, user_ids: Sequence[str]) -> list[int | None]:

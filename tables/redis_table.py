@@ -33,6 +33,25 @@ class RedisTable(faust.Table[Any, Any]):
         self._sends: defaultdict[int, set[FutureMessage]] = defaultdict(set)
         self._failure: BaseException | None = None
 
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of `key`: one look-up. Stock encodes the key twice, raises and catches.
+
+        Raises:
+            PartitionLost: the partition of this event is not held here.
+        """
+        found = self.data.find(key)
+        return default if found is None else found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Write `value` to the changelog and to memory, serialized once; stock does it for each.
+
+        Raises:
+            PartitionLost: the partition of this event is not held here; nothing is written.
+        """
+        encoded = self.data.encode(key, value)
+        self.send_changelog(self.partition_for_key(key), *encoded)
+        self.data.put(*encoded)
+
     def send_changelog(
         self,
         partition: int | None,
