@@ -9,6 +9,7 @@ import orjson
 from redis.asyncio import Redis
 
 from app.clients import answering
+from app.gathering import Gathering
 from app.keys import active_names, active_users
 from web.fan_out.hub import Hub
 from web.fan_out.stream import Stream
@@ -20,6 +21,7 @@ REDIS_SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 2.0
 """What is told of presence may be lost: no list is taken for right for longer."""
 _REMEMBERED: Final = 1000
+_LISTS_A_TRIP: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,14 @@ class _Remembered:
 
 
 class ActiveUsers:
-    """Reads the lists. A list is read once for all who join while nothing is told of the channel:
-    thousands of clients may come back at once."""
+    """Reads the lists. A list is read once for all who join while nothing is told of the channel,
+    and many lists in one round trip: thousands of clients may come back at once."""
 
     def __init__(self, redis: Redis, hub: Hub) -> None:
         self._redis = redis
         self._hub = hub
         self._remembered: dict[str, _Remembered] = {}
+        self._lists: Gathering[str, ActiveList] = Gathering(self._read, _LISTS_A_TRIP)
 
     async def of_streams(self, streams: Sequence[Stream]) -> list[ActiveList]:
         """Return the list of each channel, with all that was told of it on its stream until now.
@@ -73,7 +76,7 @@ class ActiveUsers:
         ]
         found: dict[str, ActiveList] = {}
         if missing:
-            lists = await self._read([stream.key.id for stream, _ in missing])
+            lists = await self._lists.ask_each(stream.key.id for stream, _ in missing)
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.clear()
             for (stream, unlogged), active in zip(missing, lists, strict=True):
@@ -81,7 +84,8 @@ class ActiveUsers:
                 self._remembered[stream.key.id] = _Remembered(active, stream, unlogged, now)
         return [found.get(s.key.id) or self._remembered[s.key.id].active for s in streams]
 
-    async def _read(self, channel_ids: Sequence[str]) -> list[ActiveList]:
+    async def _read(self, asked: Sequence[str]) -> list[ActiveList]:
+        channel_ids = list(dict.fromkeys(asked))
         now_ms = _now_ms()
         async with answering("redis", REDIS_SECONDS):
             async with self._redis.pipeline(transaction=False) as pipeline:
@@ -92,18 +96,21 @@ class ActiveUsers:
                 answers = await pipeline.execute()
             counts, ids = answers[::2], answers[1::2]
             names = await self._names(dict(zip(channel_ids, ids, strict=True)))
-        return [
-            ActiveList(orjson.Fragment(orjson.dumps(_items(users, names[channel_id]))), count)
+        lists = {
+            channel_id: ActiveList(
+                orjson.Fragment(orjson.dumps(_items(users, names[channel_id]))), count
+            )
             for channel_id, users, count in zip(channel_ids, ids, counts, strict=True)
-        ]
+        }
+        return [lists[channel_id] for channel_id in asked]
 
     async def _names(self, users: dict[str, list[bytes]]) -> dict[str, list[bytes | None]]:
         async with self._redis.pipeline(transaction=False) as pipeline:
-            asked = [channel_id for channel_id, ids in users.items() if ids]
-            for channel_id in asked:
+            named = [channel_id for channel_id, ids in users.items() if ids]
+            for channel_id in named:
                 pipeline.hmget(active_names(channel_id), users[channel_id])
             answers = await pipeline.execute()
-        return {channel_id: [] for channel_id in users} | dict(zip(asked, answers, strict=True))
+        return {channel_id: [] for channel_id in users} | dict(zip(named, answers, strict=True))
 
     async def count(self, channel_id: str) -> int:
         """Return how many users are in a channel.

@@ -15,14 +15,17 @@ from app.archive.history import History
 from app.archive.members import Members
 from app.archive.messages import Messages
 from app.archive.notifications import Notifications
+from app.archive.numbers import NewestNumbers
 from app.archive.reactions import Reactions
 from app.clients import create_producer, ensure_fit, open_mongodb, open_redis, wait_for
+from app.gathering import Gathering
 from app.publisher import Publisher
 from app.settings import Settings
 from app.stream_log.log import StreamLog
 from app.telemetry import health
 from web.active_users import ActiveUsers
 from web.deps import Gateway
+from web.entries import Entries
 from web.fan_out.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
@@ -30,10 +33,12 @@ from web.middlewares import answer_problems, measure
 from web.page import assets
 from web.presence import Presence
 from web.routes import add_routes
+from web.waiting import WaitingCounts
 
 log = logging.getLogger(__name__)
 
 BODY_BYTES: Final = 64 * 1024
+CHANNELS_A_QUERY: Final = 500
 DRAIN_SECONDS: Final = 1.0
 """What a stop gives to records under way, and again to the producer's own buffers."""
 
@@ -50,26 +55,31 @@ def create_application(settings: Settings) -> web.Application:
     messages = Messages(database)
 
     gateway_id = secrets.token_hex(8)
-    stream_log = StreamLog(redis, lambda stream: messages.highest_number(stream.id))
+    newest = Gathering(NewestNumbers(database).of_channels, CHANNELS_A_QUERY)
+    stream_log = StreamLog(redis, lambda stream: newest.ask(stream.id))
     hub = Hub(settings, stream_log, History(database))
     presence = Presence(producer, redis, gateway_id)
+    channels, members = Channels(database), Members(database)
+    publisher = Publisher(producer, messages)
     hub.arrivals.append(presence.connect)
     hub.departures.append(presence.disconnect)
     gateway = Gateway(
         id=gateway_id,
         settings=settings,
         messages=messages,
-        channels=Channels(database),
-        members=Members(database),
+        channels=channels,
+        members=members,
         reactions=Reactions(database),
         notifications=Notifications(database),
         cache=MessageCache(messages, stream_log, redis),
-        publisher=Publisher(producer, messages),
+        publisher=publisher,
         log=stream_log,
         redis=redis,
         hub=hub,
         presence=presence,
+        entries=Entries(channels, members, publisher),
         active_users=ActiveUsers(redis, hub),
+        waiting=WaitingCounts(redis),
     )
 
     async def run(_: web.Application) -> AsyncIterator[None]:
@@ -84,6 +94,7 @@ def create_application(settings: Settings) -> web.Application:
             await wait_for("redis", lambda: ensure_fit(redis), timeout_seconds=timeout)
             await wait_for("kafka", producer.start, timeout_seconds=timeout)
             stack.push_async_callback(gateway.publisher.drain, DRAIN_SECONDS)
+            stack.push_async_callback(gateway.entries.stop)
             stack.push_async_callback(presence.stop)
             presence.start()
             stack.push_async_callback(gateway.hub.stop)

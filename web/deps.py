@@ -16,9 +16,11 @@ from app.stream_log.log import StreamLog
 
 if TYPE_CHECKING:
     from web.active_users import ActiveUsers
+    from web.entries import Entries
     from web.fan_out.hub import Hub
     from web.message_cache import MessageCache
     from web.presence import Presence
+    from web.waiting import WaitingCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +40,6 @@ class Gateway:
     redis: Redis
     hub: "Hub"
     presence: "Presence"
+    entries: "Entries"
     active_users: "ActiveUsers"
+    waiting: "WaitingCounts"

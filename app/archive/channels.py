@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from app.archive.documents import Document, format_time
+from app.archive.missing import insert_missing
 from app.clients import Database
 from app.errors import RequestError
 
@@ -107,10 +107,14 @@ class Channels:
         """
         kinds = await self.kinds(channel_ids)
         missing = [channel_id for channel_id in channel_ids if channel_id not in kinds]
-        if missing:
-            await self._channels.bulk_write([_open(channel_id) for channel_id in missing])
-            kinds = await self.kinds(channel_ids)
-        return kinds
+        if not missing:
+            return kinds
+        # Inserts: MongoDB takes a sixth of what upserts cost it.
+        made = await insert_missing(self._channels, [_open(channel_id) for channel_id in missing])
+        for document in made:
+            self._remember(document["_id"], OPEN)
+        # Whatever somebody else has made in between is found.
+        return await self.kinds(channel_ids)
 
     def _remember(self, channel_id: str, kind: str) -> None:
         if len(self._kinds) >= _KNOWN:
@@ -138,12 +142,12 @@ def render_channel(document: Document) -> bytes:
     )
 
 
-def _open(channel_id: str) -> UpdateOne:
-    fields: dict[str, Any] = {
+def _open(channel_id: str) -> Document:
+    return {
+        "_id": channel_id,
         "kind": OPEN,
         "name": None,
         "serverId": None,
         "ownerId": None,
         "createdAt": datetime.now(UTC),
     }
-    return UpdateOne({"_id": channel_id}, {"$setOnInsert": fields}, upsert=True)

@@ -8,12 +8,22 @@ import orjson
 import pytest
 
 from app.archive.channels import Channels
+from app.archive.indexes import ensure_indexes
 from app.archive.marks import Applied, Marks
 from app.archive.members import Members
 from app.clients import Database
 from app.ids import new_id
 from app.settings import Settings
-from tests.support.rest import ALICE, BOB, Client, problem, published, running_gateway, sent
+from tests.support.rest import (
+    ALICE,
+    BOB,
+    Client,
+    gateway_of,
+    problem,
+    published,
+    running_gateway,
+    sent,
+)
 from web.answers import Channel, MemberPage
 
 
@@ -171,14 +181,57 @@ async def test_read_without_a_user_or_with_a_bad_number_is_refused(
 
 
 async def test_first_join_is_noted_until_kafka_has_it(database: Database, channel: str) -> None:
+    await ensure_indexes(database)
     archive = Members(database)
     closed = f"{channel}-closed"
-    joined = [channel, closed, "strange"]
+    joined = [(channel, "bob"), (closed, "bob"), ("strange", "bob"), (channel, "carol")]
     await archive.add(closed, {"bob": "member"})
     for _ in range(2):
-        assert set(await archive.enter("bob", joined, [channel])) == {channel, closed}
+        fresh = await archive.enter(joined, {channel})
+        assert sorted(fresh) == [(channel, "bob"), (channel, "carol"), (closed, "bob")]
     await archive.confirm([(channel, "bob"), (closed, "bob")])
-    assert await archive.enter("bob", joined, [channel]) == []
+    assert await archive.enter(joined, {channel}) == [(channel, "carol")]
+    await archive.confirm([(channel, "carol")])
+    assert await archive.enter(joined, {channel}) == []
+
+
+async def test_group_of_joins_makes_each_a_member_and_publishes_it_once(
+    client: Client, channel: str, settings: Settings
+) -> None:
+    entries, closed = gateway_of(client).entries, f"{channel}-closed"
+    await create(client, id=closed, name="News", kind="private")
+    for _ in range(2):
+        for number in range(20):
+            entries.add(f"u{number}", [channel, f"{channel}-{number}", closed])
+        await entered(client, channel, 20)
+    assert await members(client, closed) == ({"alice": "owner"}, None)
+    records = [(r["type"], r["userId"], r["by"]) for r in await published(settings, channel)]
+    assert sorted(records) == sorted(("member_joined", f"u{n}", f"u{n}") for n in range(20))
+    assert len(await published(settings, f"{channel}-7")) == 1
+
+
+async def test_join_that_mongodb_refuses_fails_alone(
+    client: Client, channel: str, database: Database
+) -> None:
+    await database.command(
+        "collMod", "members", validator={"userId": {"$ne": "mallory"}}, validationLevel="strict"
+    )
+    entries = gateway_of(client).entries
+    for user in ("u0", "mallory", "u1"):
+        entries.add(user, [channel])
+    await entered(client, channel, 2)
+    assert await members(client, channel) == ({"u0": "member", "u1": "member"}, None)
+
+
+async def entered(client: Client, channel: str, count: int) -> None:
+    """Return when so many memberships of a channel are there, and none waits for Kafka."""
+    async with asyncio.timeout(10):
+        while True:
+            archive = gateway_of(client).members
+            there = [member["userId"] for member in await archive.page(channel, 100)]
+            if len(there) == count and not await archive.unpublished(channel, there):
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_unknown_channels_are_made_once_by_many_gateways(

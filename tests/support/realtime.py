@@ -27,6 +27,7 @@ from app.stream_log.log import Append, Entry, Source, StreamLog
 from app.topics import Topic
 from web.active_users import ActiveUsers
 from web.deps import Gateway
+from web.entries import Entries
 from web.fan_out.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
@@ -34,6 +35,7 @@ from web.middlewares import answer_problems
 from web.presence import Presence
 from web.transports.sse import events
 from web.transports.ws import websocket
+from web.waiting import WaitingCounts
 
 SOURCE = Source("messages", 0, "aaaaaaaa")
 
@@ -57,22 +59,26 @@ class Realtime:
         self.log = StreamLog(redis, self._floor)
         self.writer = StreamLog(redis, self._floor)
         self.hub = Hub(settings, self.log, History(database))
+        channels, members = Channels(database), Members(database)
+        publisher = cast(Publisher, _NoKafka())
         self.gateway = Gateway(
             id="g1",
             settings=settings,
             messages=self.messages,
-            channels=Channels(database),
-            members=Members(database),
+            channels=channels,
+            members=members,
             reactions=Reactions(database),
             notifications=Notifications(database),
             cache=cast(MessageCache, None),
-            publisher=cast(Publisher, _NoKafka()),
+            publisher=publisher,
             log=self.log,
             redis=redis,
             hub=self.hub,
             # Not started: who is here is told to nobody.
             presence=Presence(cast(AIOKafkaProducer, None), redis, "g1"),
+            entries=Entries(channels, members, publisher),
             active_users=ActiveUsers(redis, self.hub),
+            waiting=WaitingCounts(redis),
         )
         self.url = ""
         self._offsets = 0
@@ -151,6 +157,7 @@ async def serve(
     finally:
         await realtime.hub.drain()
         await runner.cleanup()
+        await realtime.gateway.entries.stop()
         await realtime.hub.stop()
         await realtime.log.close()
         await realtime.writer.close()

@@ -1,24 +1,16 @@
-"""What a user can do to channels: make them, and come into and out of their members."""
-
-import logging
-from collections.abc import Collection, Sequence
+"""What a user can do to channels: make them, and make and end memberships."""
 
 from app.announcements import encode_membership
-from app.archive.channels import DIRECT, OPEN, NewChannel, render_channel
-from app.archive.members import MEMBER, OWNER
-from app.clients import MONGODB_SECONDS, Outage, answering
+from app.archive.channels import DIRECT, NewChannel, render_channel
+from app.archive.members import MEMBER, OWNER, Pair
+from app.clients import MONGODB_SECONDS, answering
 from app.errors import FieldError, RequestError, Unavailable
 from app.ids import new_id
-from app.telemetry.tracing import traceparent_of
 from app.topics import MESSAGES
 from web.deps import Gateway
+from web.entries import announce
 from web.identity import User
 from web.schemas import CreateChannel
-
-log = logging.getLogger(__name__)
-
-Pair = tuple[str, str]
-"""Channel id, user id."""
 
 
 async def create_channel(
@@ -52,7 +44,8 @@ async def create_channel(
         if is_new or pair or document["ownerId"] == user.id:
             await gateway.members.add(channel_id, roles)
         fresh = await gateway.members.unpublished(channel_id, roles)
-    await _announce(gateway, [(channel_id, each) for each in fresh], user.id, traceparent)
+    joins = [((channel_id, each), user.id) for each in fresh]
+    await announce(gateway.publisher, gateway.members, joins, traceparent)
     return render_channel(document), is_new
 
 
@@ -78,7 +71,8 @@ async def add_member(
         if kinds[channel_id] == DIRECT and not await gateway.members.find(channel_id, member_id):
             raise RequestError("conflict", "a direct channel has two members")
         await gateway.members.add(channel_id, {member_id: MEMBER})
-    await _announce(gateway, [(channel_id, member_id)], user.id, traceparent)
+    joins = [((channel_id, member_id), user.id)]
+    await announce(gateway.publisher, gateway.members, joins, traceparent)
 
 
 async def remove_member(
@@ -96,39 +90,4 @@ async def remove_member(
     if not all(
         await gateway.publisher.publish_unstored(MESSAGES, [(channel_id, left)], traceparent)
     ):
-        raise Unavailable("kafka")
-
-
-async def enter_channels(gateway: Gateway, user: User, channel_ids: Collection[str]) -> None:
-    """Do what a join does beside following: make the unknown channels, and a member of the open.
-
-    For the background: whatever fails is done at the next join, or by the agent when the user sends
-    a message.
-    """
-    try:
-        kinds = await gateway.channels.ensure(channel_ids)
-        is_open = [channel_id for channel_id in channel_ids if kinds.get(channel_id) == OPEN]
-        fresh = await gateway.members.enter(user.id, channel_ids, is_open)
-        pairs = [(channel_id, user.id) for channel_id in fresh]
-        await _announce(gateway, pairs, user.id, traceparent_of(None))
-    except (Unavailable, *Outage) as error:
-        log.info("membership_waits", extra={"user": user.id, "error": type(error).__name__})
-
-
-async def _announce(gateway: Gateway, pairs: Sequence[Pair], by: str, traceparent: str) -> None:
-    """Publish that users became members.
-
-    Raises:
-        Unavailable: Kafka has not acknowledged all of it, or MongoDB has not noted that it has.
-    """
-    records = [
-        (channel_id, encode_membership("member_joined", channel_id, user_id, by))
-        for channel_id, user_id in pairs
-    ]
-    acknowledged = await gateway.publisher.publish_unstored(MESSAGES, records, traceparent)
-    async with answering("mongodb", MONGODB_SECONDS):
-        await gateway.members.confirm(
-            pair for pair, is_there in zip(pairs, acknowledged, strict=True) if is_there
-        )
-    if not all(acknowledged):
         raise Unavailable("kafka")

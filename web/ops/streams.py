@@ -7,7 +7,6 @@ from pydantic import Field
 
 from app.errors import RequestError, Unavailable
 from app.keys import channel_stream
-from web.actions import channels
 from web.fan_out.connection import Connection
 from web.fan_out.replay import follow
 from web.fan_out.resume import Start, decide, open_stream
@@ -111,8 +110,7 @@ async def _enter(call: Call, starts: list[Start]) -> None:
         call.answer("joined", channelId=channel_id, **start.fields, **users.fields)
     if not connection.is_closed:
         follow(hub, connection, starts)
-        entered = [start.stream.key.id for start in starts]
-        hub.run(channels.enter_channels(call.gateway, connection.user, entered))
+        call.gateway.entries.add(connection.user.id, [start.stream.key.id for start in starts])
 
 
 async def leave_channel(call: Call, frame: LeaveChannel) -> None:

@@ -14,7 +14,6 @@ from aiohttp_sse import EventSourceResponse
 from app.errors import FieldError, RequestError
 from app.keys import StreamKey, channel_stream, user_stream
 from app.stream_log.cursor import Cursor
-from web.actions.channels import enter_channels
 from web.active_users import ActiveList
 from web.fan_out.connection import Connection
 from web.fan_out.cursor import CombinedCursor, checksum_of, pack, pack_position
@@ -27,7 +26,8 @@ from web.identity import User, user_of
 from web.keys import GATEWAY
 from web.rest.bodies import read_query
 from web.schemas import EventsQuery
-from web.transports.hello import MOST_CHANNELS, Counts, hello, read_counts
+from web.transports.hello import MOST_CHANNELS, hello
+from web.waiting import Counts
 
 RETRY: Final = b"retry: 2000\n\n"
 
@@ -138,7 +138,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     starts = await _open_all(hub, wanted)
     try:
         active = await gateway.active_users.of_streams([start.stream for start in starts[:-1]])
-        counts = await read_counts(gateway, user.id)
+        counts = await gateway.waiting.of_user(user.id)
     except BaseException:
         for start in starts:
             hub.release(start.stream)
@@ -154,7 +154,7 @@ async def events(request: web.Request) -> web.StreamResponse:
         # aiohttp sends its headers with the first bytes of the body.
         await response.write(RETRY)
         _begin(hub, connection, starts, active, counts, is_resumed=wanted[-1][1] is not None)
-        hub.run(enter_channels(gateway, user, query.channels))
+        gateway.entries.add(user.id, query.channels)
         await response.wait()
     finally:
         connection.shut(0)

@@ -26,7 +26,8 @@ from web.ops.call import Call
 from web.ops.table import BadFrame, read
 from web.problems import describe
 from web.transports.handshake import Upgraded, accept, take_over
-from web.transports.hello import FRAME_BYTES, Counts, hello, read_counts
+from web.transports.hello import FRAME_BYTES, hello
+from web.waiting import Counts
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class WsConnection(Connection, asyncio.Protocol):
                 hub.release(start.stream)
                 return None
             self.own = start.stream
-            counts = await read_counts(self._gateway, self.user.id)
+            counts = await self._gateway.waiting.of_user(self.user.id)
         self.send(hello(self, start, counts))
         return start
 
