@@ -41,7 +41,7 @@ down: setup ## stop the servers that `make up` started
 test: setup ## the whole suite, on real servers of its own   [ARGS="-k …"]
 	@$(VENV)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-coverage: setup ## the same, with each line and branch that it ran; a quarter slower
+coverage: setup ## the same, with each line and branch that it ran; slower
 	@$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
 
 bench: setup ## measure everything against its references, 15 minutes; writes docs/benchmarks.md   [ARGS="--only max,direct"]
