@@ -29,16 +29,20 @@ def kind_of(document: Document) -> str:
     return "message_updated" if document.get("deletedAt") is None else "message_deleted"
 
 
-def encode_change(kind: str, document: Document) -> bytes:
-    """Return the value of a `message_created`, `…_updated` or `…_deleted` record."""
-    return orjson.dumps(_describe_change(kind, document["rev"], document))
+def encode_change(kind: str, document: Document, message: bytes | None = None) -> bytes:
+    """Return the value of a `message_created`, `…_updated` or `…_deleted` record.
+
+    `message` is the document as `render` renders it, where that has been done before.
+    """
+    message = render(document) if message is None else message
+    return orjson.dumps(_describe_change(kind, document["rev"], document, message))
 
 
 def encode_reaction(reacted: Reacted, document: Document) -> bytes:
     """Return the value of a reaction's record, with the message as the document has it now."""
     return orjson.dumps(
         {
-            **_describe_change(reacted.kind, reacted.rev, document),
+            **_describe_change(reacted.kind, reacted.rev, document, render(document)),
             "messageId": document["_id"],
             "emoji": reacted.emoji,
             "userId": reacted.user_id,
@@ -46,12 +50,12 @@ def encode_reaction(reacted: Reacted, document: Document) -> bytes:
     )
 
 
-def _describe_change(kind: str, rev: int, document: Document) -> dict[str, Any]:
+def _describe_change(kind: str, rev: int, document: Document, message: bytes) -> dict[str, Any]:
     return {
         "eventId": f"{document['_id']}:{rev}",
         "type": kind,
         "occurredAt": format_time(document["changedAt"]),
         "channelId": document["channelId"],
         "rev": rev,
-        "message": orjson.Fragment(render(document)),
+        "message": orjson.Fragment(message),
     }

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -32,6 +32,7 @@ LOOKS_AFTER_SECONDS: Final = (0.1, 0.3, 1.0, 3.0)
 LANES: Final = 64
 
 _published = Counter("hubbub_published_total", "Records acknowledged by Kafka.", ["topic"])
+_published_to = cache(_published.labels)  # Finding the child costs more than counting.
 _unpublished = Counter("hubbub_unpublished_total", "Records left to the reconciler.", ["topic"])
 _in_flight = Gauge("hubbub_publishing", "Records on their way to Kafka, not yet acknowledged.")
 
@@ -46,23 +47,26 @@ class Publisher:
         self._producer = producer
         self._messages = messages
         self._sending: set[asyncio.Task[bool]] = set()
+        _in_flight.set_function(self._sending.__len__)
         self._failures = 0
         # The producer makes a send wait when a partition's batch is full, and a later one could
         # slip in before it; a lock lets those who wait in by turns.
         self._lanes = tuple(asyncio.Lock() for _ in range(LANES))
 
-    async def publish_change(self, kind: str, document: Document, traceparent: str) -> bool:
+    async def publish_change(
+        self, kind: str, document: Document, message: bytes, traceparent: str
+    ) -> bool:
         """Publish `message_created`, `…_updated` or `…_deleted`; return whether Kafka has it.
 
+        `message` is the document, rendered.
         A change of a message that has no number yet is looked at again in the background, so that
         it is never seen before its message; if it still has none, it is left to the reconciler.
         """
         if kind != "message_created" and document.get("number") is None:
             self._publish_later(document["_id"], MESSAGES, _encode_last_change, traceparent)
             return False
-        return await self.publish(
-            MESSAGES, document["channelId"], encode_change(kind, document), traceparent
-        )
+        value = encode_change(kind, document, message)
+        return await self.publish(MESSAGES, document["channelId"], value, traceparent)
 
     async def publish_reaction(
         self, reacted: Reacted, document: Document, traceparent: str
@@ -124,13 +128,8 @@ class Publisher:
             return None
         task = asyncio.create_task(sending)
         self._sending.add(task)
-        _in_flight.set(len(self._sending))
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._sending.discard)
         return task
-
-    def _forget(self, task: asyncio.Task[bool]) -> None:
-        self._sending.discard(task)
-        _in_flight.set(len(self._sending))
 
     async def _send(self, topic: Topic, key: str, value: bytes, traceparent: str) -> bool:
         headers = [("traceparent", traceparent.encode())]
@@ -149,7 +148,7 @@ class Publisher:
             )
             return False
         self._failures = 0
-        _published.labels(topic.name).inc()
+        _published_to(topic.name).inc()
         return True
 
     def _publish_later(

@@ -27,6 +27,7 @@ _CONTROL: Final = r"\x00-\x1f\x7f-\x9f"
 _SPACE: Final = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """What `str.strip` takes away, spelled out: `\\s` is something else in every engine."""
 _control = re.compile(f"[{_CONTROL}]")
+_surrogate = re.compile("[\ud800-\udfff]")
 _emoji = re.compile(EMOJI)
 
 
@@ -43,7 +44,7 @@ def is_emoji(value: str) -> bool:
 
 def _is_text(value: str) -> bool:
     # A header's or a query's stray bytes arrive as lone surrogates, which no encoder takes.
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    return value.isascii() or _surrogate.search(value) is None
 
 
 def _check_content(value: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -38,10 +39,17 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     resource = request.match_info.route.resource
     route = "unmatched" if resource is None else resource.canonical
     method = request.method if resource is not None else "other"
-    _requests.labels(method, route, response.status).inc()
+    count, seconds = _meters(method, route, response.status)
+    count.inc()
     if isinstance(response, web.Response):
-        _seconds.labels(method, route).observe(time.perf_counter() - started)
+        seconds.observe(time.perf_counter() - started)
     return response
+
+
+@cache
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    # Finding a metric's child costs more than counting.
+    return _requests.labels(method, route, status), _seconds.labels(method, route)
 
 
 @web.middleware

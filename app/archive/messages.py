@@ -75,6 +75,7 @@ class Messages:
         if draft.key is not None:
             document |= {"idempotencyKey": draft.key, "idempotencyHash": draft.digest}
         try:
+            # Nothing is awaited since the id was made: a group's documents are in their order.
             await self._inserts.insert(document)
         except DuplicateKeyError:
             # Refused by a document that a majority has: MongoDB makes a write that failed on one

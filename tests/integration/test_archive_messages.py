@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from bson.errors import InvalidDocument
@@ -34,6 +35,23 @@ async def test_concurrent_inserts_are_written_in_few_groups(
     await asyncio.gather(*(inserts.insert({"_id": n}) for n in range(1200)))
     assert await collection.count_documents({}) == 1200
     assert groups == [500, 500, 200]
+
+
+async def test_messages_of_a_group_are_in_the_order_of_their_ids(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids: list[str] = []
+    write = GroupCommit._write_group
+
+    async def note(self: GroupCommit, group: list[tuple[Any, asyncio.Future[None]]]) -> None:
+        ids.extend(raw["_id"] for raw, _ in group)
+        await write(self, group)
+
+    monkeypatch.setattr(GroupCommit, "_write_group", note)
+    messages = Messages(database)
+    await asyncio.gather(*(messages.insert(draft()) for _ in range(600)))
+    assert len(ids) == 600
+    assert ids == sorted(ids)
 
 
 async def test_insert_that_mongodb_refuses_fails_alone(database: Database) -> None:

@@ -42,9 +42,10 @@ async def send_message(
         if not gateway.channels.has_seen(body.channel_id):
             await gateway.channels.ensure([body.channel_id])
         document, is_new = await gateway.messages.insert(draft)
+    message = render(document)
     if is_new or _is_overdue(document):
-        await gateway.publisher.publish_change("message_created", document, traceparent)
-    return render(document), is_new
+        await gateway.publisher.publish_change("message_created", document, message, traceparent)
+    return message, is_new
 
 
 def _is_overdue(document: Document) -> bool:
@@ -81,8 +82,9 @@ async def edit_message(
             if unchanged.get("deletedAt") is not None:
                 raise _not_found()
             return render(unchanged)
-    await gateway.publisher.publish_change("message_updated", document, traceparent)
-    return render(document)
+    message = render(document)
+    await gateway.publisher.publish_change("message_updated", document, message, traceparent)
+    return message
 
 
 async def delete_message(
@@ -98,8 +100,9 @@ async def delete_message(
         document = await gateway.messages.delete(message_id, sender_id=user.id)
         if document is None:
             return render(await _find_own(gateway, user, message_id))
-    await gateway.publisher.publish_change("message_deleted", document, traceparent)
-    return render(document)
+    tombstone = render(document)
+    await gateway.publisher.publish_change("message_deleted", document, tombstone, traceparent)
+    return tombstone
 
 
 async def _find_own(gateway: Gateway, user: User, message_id: str) -> Document:

@@ -1,9 +1,13 @@
-"""Which Redis Hubbub runs on."""
+"""Which Redis Hubbub runs on, and what becomes of an outage that a request meets."""
+
+import asyncio
 
 import pytest
+from pymongo.errors import AutoReconnect, DuplicateKeyError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.clients import check_fit
-from app.errors import UnfitServer
+from app.clients import answering, check_fit
+from app.errors import Unavailable, UnfitServer
 
 
 @pytest.mark.parametrize("version", ["6.2.0", "6.10.1", "7.0.15", "8.2"])
@@ -22,3 +26,36 @@ def test_redis_older_than_its_commands_is_refused(version: str) -> None:
 def test_redis_that_may_evict_any_key_is_refused(policy: str) -> None:
     with pytest.raises(UnfitServer, match=f"maxmemory-policy {policy}"):
         check_fit("7.4.1", policy)
+
+
+async def test_answering_that_takes_too_long_is_unavailable() -> None:
+    with pytest.raises(Unavailable) as raised:
+        async with answering("mongodb", 0.01):
+            await asyncio.sleep(1)
+    assert raised.value.dependency == "mongodb"
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("gone"), TimeoutError()])
+async def test_answering_that_meets_an_outage_is_unavailable(error: Exception) -> None:
+    with pytest.raises(Unavailable):
+        async with answering("mongodb", 1):
+            raise error
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RedisConnectionError(), DuplicateKeyError("x")])
+async def test_answering_leaves_other_errors_alone(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        async with answering("mongodb", 1):
+            raise error
+
+
+async def test_answering_leaves_a_cancellation_alone() -> None:
+    async def wait() -> None:
+        async with answering("mongodb", 1):
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
