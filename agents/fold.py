@@ -44,6 +44,9 @@ def fold_records(
 def _fold_message(states: ReadStates, change: Change, number: int, *, is_open: bool) -> None:
     message, offset = change.document, change.offset
     channel_id, sender_id = message["channelId"], message["senderId"]
-    states.send(offset, channel_id, sender_id, number)
+    is_deleted = message.get("deletedAt") is not None
+    states.send(offset, channel_id, sender_id, number, is_deleted=is_deleted)
     for user_id in named_in(message):
-        states.mention(offset, channel_id, user_id, number, sender_id, is_open=is_open)
+        states.mention(
+            offset, channel_id, user_id, number, sender_id, is_open=is_open, is_deleted=is_deleted
+        )

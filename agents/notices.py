@@ -61,13 +61,10 @@ class Notices:
         window.is_owed = True
         if not is_named:
             window.changed.clear()
-        elif (
-            earlier := window.changed.get(change.user_id)
-        ) is None or earlier.has_come == change.has_come:
-            window.changed[change.user_id] = change
         else:
-            # Came and left, or the other way round, within the second: clients saw neither.
-            del window.changed[change.user_id]
+            # Told also of who came and left within the second: whoever joined in between has been
+            # given the list of that moment.
+            window.changed[change.user_id] = change
         return None
 
     def due(self, now: float) -> list[tuple[str, bytes]]:

@@ -43,7 +43,15 @@ class ReadStates:
         self.implied: dict[Key, int] = {}
         self.left: dict[Key, int] = {}
 
-    def send(self, offset: int, channel_id: str, sender_id: str, number: int) -> None:
+    def send(
+        self,
+        offset: int,
+        channel_id: str,
+        sender_id: str,
+        number: int,
+        *,
+        is_deleted: bool = False,
+    ) -> None:
         """A message: its sender is a member, and has read up to it."""
         key = channel_id, sender_id
         state = self.get(key)
@@ -55,12 +63,21 @@ class ReadStates:
         else:
             had_mentions = bool(state.mentions)
             self._mark(offset, key, state, number)
-            if had_mentions:
-                # Only then: that they have read it, their own message tells them.
+            if had_mentions or is_deleted:
+                # Only then: that they have read it, their own message tells them. A tombstone says
+                # neither whose it is nor whom it names.
                 self._tell_read(offset, key, state, number)
 
     def mention(
-        self, offset: int, channel_id: str, user_id: str, number: int, by: str, *, is_open: bool
+        self,
+        offset: int,
+        channel_id: str,
+        user_id: str,
+        number: int,
+        by: str,
+        *,
+        is_open: bool,
+        is_deleted: bool = False,
     ) -> None:
         """A message names a user, who becomes a member if the channel is open."""
         key = channel_id, user_id
@@ -74,6 +91,8 @@ class ReadStates:
         elif number > state.read:
             state.mentions = [*state.mentions, number][-MOST_MENTIONS:]
             self._change(offset, key, state)
+            if is_deleted:
+                self._tell_read(offset, key, state, number)
 
     def read(self, offset: int, channel_id: str, user_id: str, number: int, newest: int) -> None:
         """A member has read a channel, whose newest message is `newest`, up to `number`."""

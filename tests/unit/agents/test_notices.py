@@ -63,13 +63,13 @@ def test_other_channels_have_seconds_of_their_own() -> None:
     assert notices.add("d", came(1), 1, 0.0) is not None
 
 
-def test_user_who_came_and_left_within_the_rest_is_not_told_of() -> None:
+def test_user_who_came_and_left_within_the_rest_has_left() -> None:
     notices = Notices()
     for n in range(SINGLY + 1):
         notices.add("c", came(n), n + 1, 0.0)
     notices.add("c", left(SINGLY), SINGLY, 0.5)
     ((_, frame),) = decoded(notices.due(1.0))
-    assert frame["data"] == {"joined": [], "left": [], "count": SINGLY}
+    assert frame["data"] == {"joined": [], "left": [f"u{SINGLY}"], "count": SINGLY}
 
 
 def test_user_who_was_renamed_within_the_rest_has_come() -> None:

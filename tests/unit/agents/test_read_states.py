@@ -64,6 +64,17 @@ def test_message_that_clears_mentions_tells_its_sender() -> None:
     assert told(states)[-1] == ("ann", "channel_read", data)
 
 
+def test_tombstone_tells_its_sender_and_whom_it_named_what_nobody_can_see_in_it() -> None:
+    states = states_of()
+    for user in ("ann", "bob"):
+        states.join(3, "c", user, user, 0)
+    states.send(4, "c", "ann", 1, is_deleted=True)
+    states.mention(4, "c", "bob", 1, "ann", is_open=True, is_deleted=True)
+    read = {"channelId": "c", "number": 1, "unread": 0, "mentions": 0}
+    unread = {"channelId": "c", "number": 0, "unread": 1, "mentions": 1}
+    assert told(states)[2:] == [("ann", "channel_read", read), ("bob", "channel_read", unread)]
+
+
 def test_mention_of_a_stranger_makes_a_member_only_in_an_open_channel() -> None:
     states = states_of()
     states.mention(5, "c", "bob", 7, "ann", is_open=False)
