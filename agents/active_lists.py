@@ -1,12 +1,14 @@
 """The lists of active users in Redis, as gateways read them: `active:…` and `active-names:…`."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
 from agents.notices import Change
+from app.gathering import Gathering
 from app.keys import (
     ACTIVE_RENEWED_SECONDS,
     ACTIVE_SECONDS,
@@ -19,8 +21,14 @@ from app.keys import (
 _NAMES_A_TRIP: Final = 1000
 """So that neither Redis nor a partition's records wait long for one rewrite."""
 
+_PARTITIONS_A_TRIP: Final = 100
+_CHANGE: Final = (Path(__file__).parent / "change_lists.lua").read_text()
+
 Names = Mapping[str, str]
 """Names of users by their ids."""
+
+Changes = Mapping[str, Iterable[Change]]
+"""Who came to a channel and who left it, by channel."""
 
 
 class ActiveLists:
@@ -32,26 +40,38 @@ class ActiveLists:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._script = redis.register_script(_CHANGE)
+        self._changes: Gathering[Changes, None] = Gathering(self._change_all, _PARTITIONS_A_TRIP)
 
-    async def change(self, changes: Mapping[str, Iterable[Change]]) -> None:
-        """Add and remove users, by channel; safe to repeat."""
+    async def change(self, changes: Changes) -> None:
+        """Add and remove users, by channel; safe to repeat.
+
+        Partitions that change lists at the same time share a round trip.
+        """
+        await self._changes.ask(changes)
+
+    async def _change_all(self, gathered: Sequence[Changes]) -> Sequence[None]:
+        # A channel's records are in one partition, and so in one of these.
+        users = [
+            (channel_id, change)
+            for changes in gathered
+            for channel_id, changed in changes.items()
+            for change in changed
+        ]
+        for start in range(0, len(users), _NAMES_A_TRIP):
+            await self._change_some(users[start : start + _NAMES_A_TRIP])
+        return [None] * len(gathered)
+
+    async def _change_some(self, users: Iterable[tuple[str, Change]]) -> None:
         until_ms = time.time_ns() // 1_000_000 + ACTIVE_SECONDS * 1000
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for channel_id, users in changes.items():
-                users_key, names_key = active_users(channel_id), active_names(channel_id)
-                came: dict[Any, Any] = {
-                    change.user_id: change.name for change in users if change.has_come
-                }
-                left = [change.user_id for change in users if not change.has_come]
-                if came:
-                    pipeline.zadd(users_key, dict.fromkeys(came, until_ms))
-                    pipeline.hset(names_key, mapping=came)
-                    pipeline.expire(users_key, ACTIVE_SECONDS)
-                    pipeline.expire(names_key, ACTIVE_SECONDS)
-                if left:
-                    pipeline.zrem(users_key, *left)
-                    pipeline.hdel(names_key, *left)
-            await pipeline.execute()
+        numbers: dict[str, int] = {}
+        arguments: list[str | int] = [until_ms, ACTIVE_SECONDS]
+        for channel_id, change in users:
+            number = numbers.setdefault(channel_id, len(numbers) + 1)
+            name = (change.name or change.user_id) if change.has_come else ""
+            arguments += (number, change.user_id, name)
+        keys = [key for c in numbers for key in (active_users(c), active_names(c))]
+        await self._script(keys=keys, args=arguments)
 
     async def rewrite(self, channels: Mapping[str, Names]) -> None:
         """Make the lists of channels exactly these, each at one stroke."""

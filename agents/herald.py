@@ -6,7 +6,8 @@ Best effort: what Redis does not take is not told again. A client gets the whole
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import Counter
@@ -14,11 +15,17 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from agents.notices import Change, Notices
+from app.gathering import Gathering
 from app.keys import channel_stream
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS: Final = 0.1
+_BATCHES_A_TRIP: Final = 100
+_PUBLISH: Final = (Path(__file__).parent / "publish.lua").read_text()
+
+Frame = tuple[str, bytes]
+"""A channel's id, and what its clients are told."""
 
 _told = Counter("hubbub_presence_frames_total", "Frames of presence and typing told to channels.")
 
@@ -27,7 +34,8 @@ class Herald:
     """Publishes on streams' live channels; of a channel's changes at most ten a second singly."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self._script = redis.register_script(_PUBLISH)
+        self._frames: Gathering[list[Frame], None] = Gathering(self._publish_all, _BATCHES_A_TRIP)
         self._notices = Notices()
         self._is_owing = asyncio.Event()
 
@@ -45,20 +53,24 @@ class Herald:
         self._is_owing.set()
         await self.publish(frames)
 
-    async def publish(self, frames: Iterable[tuple[str, bytes]]) -> None:
-        """Publish frames to their channels' clients."""
+    async def publish(self, frames: Iterable[Frame]) -> None:
+        """Publish frames to their channels' clients; all that is said at once in one round trip."""
         waiting = list(frames)
-        if not waiting:
-            return
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for channel_id, frame in waiting:
-                pipeline.publish(channel_stream(channel_id).live, frame)
-            try:
-                await pipeline.execute()
-            except (RedisError, OSError, TimeoutError) as error:
-                log.warning("presence_not_told", extra={"error": type(error).__name__})
-                return
-            _told.inc(len(waiting))
+        if waiting:
+            await self._frames.ask(waiting)
+
+    async def _publish_all(self, gathered: Sequence[Sequence[Frame]]) -> Sequence[None]:
+        frames = [frame for waiting in gathered for frame in waiting]
+        arguments: list[str | bytes] = []
+        for channel_id, frame in frames:
+            arguments += (channel_stream(channel_id).live, frame)
+        try:
+            await self._script(args=arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("presence_not_told", extra={"error": type(error).__name__})
+        else:
+            _told.inc(len(frames))
+        return [None] * len(gathered)
 
     async def run(self) -> None:
         """Tell what has waited for its second to end, for ever."""

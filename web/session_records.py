@@ -24,12 +24,17 @@ from web.identity import User
 
 log = logging.getLogger(__name__)
 
+Headers = list[tuple[str, bytes]]
+
 JOINED: Final = "user_joined"
 LEFT: Final = "user_left"
 CLOSING: Final = "session_closing"
 
 GATHER_SECONDS: Final = 0.02
-"""Thousands of clients come back at once: their records go out together."""
+CROWD: Final = 5
+CROWD_SECONDS: Final = 0.08
+"""Thousands of clients come back at once: their records go out together. What costs Kafka and the
+workers is the batch, so where so many have come in that time, more are waited for."""
 
 SENT_A_TURN: Final = 50
 PAUSE_SECONDS: Final = 1.0
@@ -99,24 +104,30 @@ class SessionRecords:
     async def _run(self) -> None:
         while True:
             await self._is_due.wait()
-            await asyncio.sleep(PAUSE_SECONDS if self._has_failed else GATHER_SECONDS)
+            if self._has_failed:
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                await asyncio.sleep(GATHER_SECONDS)
+                if len(self._due) >= CROWD and not self._typing:
+                    await asyncio.sleep(CROWD_SECONDS)
             await self._flush()
 
     async def _flush(self) -> None:
         self._is_due.clear()
         waiting = deque(self._take_due())
+        headers = [("traceparent", traceparent_of(None).encode())]
         sent: list[tuple[Session, asyncio.Future[Any]]] = []
         typing: list[asyncio.Future[Any]] = []
         failure: BaseException | None = None
         try:
             try:
                 while waiting:
-                    answer = await self._send_session(waiting[0])
+                    answer = await self._send_session(waiting[0], headers)
                     sent.append((waiting.popleft(), answer))
                     if len(sent) % SENT_A_TURN == 0:
                         # The producer only buffers, and would let nobody else run.
                         await asyncio.sleep(0)
-                typing = await self._send_typing()
+                typing = await self._send_typing(headers)
             except KafkaError as error:
                 failure = error
             answers = await asyncio.gather(
@@ -139,11 +150,11 @@ class SessionRecords:
             self._has_failed = False
         _waiting.set(len(self._due))
 
-    async def _send_typing(self) -> list[asyncio.Future[Any]]:
+    async def _send_typing(self, headers: Headers) -> list[asyncio.Future[Any]]:
         said, self._typing = self._typing, deque(maxlen=TYPING_WAITING)
         until = time.monotonic() - TYPING_SECONDS
         return [
-            await self._send(channel_id, encode_typing(channel_id, user.id, name_of(user)))
+            await self._send(channel_id, encode_typing(channel_id, user.id, name_of(user)), headers)
             for at, channel_id, user in said
             if at > until
         ]
@@ -174,7 +185,7 @@ class SessionRecords:
         self._due = again | self._due
         self._is_due.set()
 
-    async def _send_session(self, session: Session) -> asyncio.Future[Any]:
+    async def _send_session(self, session: Session, headers: Headers) -> asyncio.Future[Any]:
         session.may_be_known = True
         user = session.user
         value = encode_session(
@@ -185,14 +196,11 @@ class SessionRecords:
             session_id=session.id,
             gateway_id=self.gateway_id,
         )
-        return await self._send(session.channel_id, value)
+        return await self._send(session.channel_id, value, headers)
 
-    async def _send(self, channel_id: str, value: bytes) -> asyncio.Future[Any]:
+    async def _send(self, channel_id: str, value: bytes, headers: Headers) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = await self._producer.send(
-            USER_ACTIVITY.name,
-            value=value,
-            key=channel_id.encode(),
-            headers=[("traceparent", traceparent_of(None).encode())],
+            USER_ACTIVITY.name, value=value, key=channel_id.encode(), headers=headers
         )
         return answer
 

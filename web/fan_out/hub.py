@@ -175,7 +175,8 @@ class Hub:
         try:
             if stream.opening is not None:
                 # Shielded: whoever else waits for it is not cancelled with this caller.
-                await asyncio.wait_for(asyncio.shield(stream.opening), JOIN_SECONDS)
+                async with asyncio.timeout(JOIN_SECONDS):
+                    await asyncio.shield(stream.opening)
         except TimeoutError:
             self.release(stream)
             raise Unavailable("redis") from None

@@ -50,6 +50,7 @@ async def records(
     producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SessionRecords]:
     monkeypatch.setattr(module, "GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(module, "CROWD_SECONDS", 0.01)
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.02)
     records = SessionRecords(cast(AIOKafkaProducer, producer), "g1")
     records.start()
