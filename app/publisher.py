@@ -94,12 +94,16 @@ class Publisher:
 
         Any other may reach it later, or be lost: whoever asked for it is to repeat it.
         """
-        return await asyncio.gather(
-            *(
-                self._publish(topic, key, value, traceparent, UNSTORED_WAIT_SECONDS)
-                for key, value in records
-            )
-        )
+        tasks = [self._start(self._send(topic, key, value, traceparent)) for key, value in records]
+        sending = [task for task in tasks if task is not None]
+        if not sending or self._failures >= FAILURES_BEFORE_NOT_WAITING:
+            return [False] * len(tasks)
+        _, late = await asyncio.wait(sending, timeout=UNSTORED_WAIT_SECONDS)
+        self._failures += len(late)
+        return [
+            task is not None and task.done() and not task.cancelled() and task.result()
+            for task in tasks
+        ]
 
     async def _publish(
         self, topic: Topic, key: str, value: bytes, traceparent: str, wait_seconds: float

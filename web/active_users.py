@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 import orjson
@@ -22,6 +23,7 @@ FRESH_SECONDS: Final = 2.0
 """What is told of presence may be lost: no list is taken for right for longer."""
 _REMEMBERED: Final = 1000
 _LISTS_A_TRIP: Final = 100
+_READ: Final = (Path(__file__).parent / "read_lists.lua").read_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class ActiveUsers:
 
     def __init__(self, redis: Redis, hub: Hub) -> None:
         self._redis = redis
+        self._script = redis.register_script(_READ)
         self._hub = hub
         self._remembered: dict[str, _Remembered] = {}
         self._lists: Gathering[str, ActiveList] = Gathering(self._read, _LISTS_A_TRIP)
@@ -69,12 +72,14 @@ class ActiveUsers:
         """
         now = time.monotonic()
         known = {} if self._hub.feed.is_catching_up else self._remembered
-        missing = [
-            (stream, stream.unlogged)
-            for stream in streams
-            if (held := known.get(stream.key.id)) is None or not held.is_current(stream, now)
-        ]
         found: dict[str, ActiveList] = {}
+        missing = []
+        for stream in streams:
+            held = known.get(stream.key.id)
+            if held is not None and held.is_current(stream, now):
+                found[stream.key.id] = held.active
+            else:
+                missing.append((stream, stream.unlogged))
         if missing:
             lists = await self._lists.ask_each(stream.key.id for stream, _ in missing)
             if len(self._remembered) > _REMEMBERED:
@@ -82,35 +87,18 @@ class ActiveUsers:
             for (stream, unlogged), active in zip(missing, lists, strict=True):
                 found[stream.key.id] = active
                 self._remembered[stream.key.id] = _Remembered(active, stream, unlogged, now)
-        return [found.get(s.key.id) or self._remembered[s.key.id].active for s in streams]
+        return [found[stream.key.id] for stream in streams]
 
     async def _read(self, asked: Sequence[str]) -> list[ActiveList]:
         channel_ids = list(dict.fromkeys(asked))
-        now_ms = _now_ms()
+        keys = [key for c in channel_ids for key in (active_users(c), active_names(c))]
         async with answering("redis", REDIS_SECONDS):
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for channel_id in channel_ids:
-                    key = active_users(channel_id)
-                    pipeline.zcount(key, now_ms, "+inf")
-                    pipeline.zrangebyscore(key, now_ms, "+inf", start=0, num=LISTED)
-                answers = await pipeline.execute()
-            counts, ids = answers[::2], answers[1::2]
-            names = await self._names(dict(zip(channel_ids, ids, strict=True)))
+            answers = await self._script(keys=keys, args=[_now_ms(), LISTED])
         lists = {
-            channel_id: ActiveList(
-                orjson.Fragment(orjson.dumps(_items(users, names[channel_id]))), count
-            )
-            for channel_id, users, count in zip(channel_ids, ids, counts, strict=True)
+            channel_id: ActiveList(orjson.Fragment(orjson.dumps(_items(users, names))), count)
+            for channel_id, (count, users, names) in zip(channel_ids, answers, strict=True)
         }
         return [lists[channel_id] for channel_id in asked]
-
-    async def _names(self, users: dict[str, list[bytes]]) -> dict[str, list[bytes | None]]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            named = [channel_id for channel_id, ids in users.items() if ids]
-            for channel_id in named:
-                pipeline.hmget(active_names(channel_id), users[channel_id])
-            answers = await pipeline.execute()
-        return {channel_id: [] for channel_id in users} | dict(zip(named, answers, strict=True))
 
     async def count(self, channel_id: str) -> int:
         """Return how many users are in a channel.
@@ -135,7 +123,9 @@ class ActiveUsers:
             ids = sorted(cast("list[bytes]", found))
             above = [user for user in ids if user > after.encode()]
             users = above[:limit]
-            names = (await self._names({channel_id: users}))[channel_id]
+            named = await self._redis.hmget(active_names(channel_id), users) if users else []
+            # redis-py's types allow for text, which this client does not decode.
+            names = cast("list[bytes | None]", named)
         last = users[-1].decode() if len(above) > limit else None
         return _items(users, names), len(ids), last
 

@@ -23,12 +23,12 @@ from app.keys import (
     gateway_lease,
     online,
 )
+from web.crowds import gather
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS: Final = GATEWAY_LEASE_SECONDS
 RENEW_SECONDS: Final = 10.0
-GATHER_SECONDS: Final = 0.02
 PAUSE_SECONDS: Final = 1.0
 
 _KEYS_A_TRIP: Final = 500
@@ -99,7 +99,7 @@ class ConnectionCounts:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(self._renew_at - time.monotonic(), 0)):
                     await self._wake.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await gather(lambda: len(self._changed))
 
     async def _renew(self) -> None:
         key = gateway_lease(self.gateway_id)

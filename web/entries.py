@@ -21,15 +21,13 @@ from app.errors import Unavailable
 from app.publisher import Publisher
 from app.telemetry.tracing import traceparent_of
 from app.topics import MESSAGES
+from web.crowds import gather
 
 log = logging.getLogger(__name__)
 
 GROUP_LENGTH: Final = 500
 WAITING: Final = 20_000
 """Joins that are kept while MongoDB or Kafka is slow; what is beyond waits for the next join."""
-
-GATHER_SECONDS: Final = 0.02
-"""A join that comes alone may wait for others: no client waits for it."""
 
 _entered = Counter("hubbub_entries_total", "Joins that were looked at for what they change.")
 _postponed = Counter("hubbub_entries_postponed_total", "Joins left to the next join of their user.")
@@ -64,7 +62,7 @@ class Entries:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(GATHER_SECONDS)
+                await gather(lambda: len(self._waiting))
                 pairs = list(self._waiting)[:GROUP_LENGTH]
                 for pair in pairs:
                     del self._waiting[pair]

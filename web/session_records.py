@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 from app.announcements import encode_session, encode_typing
 from app.telemetry.tracing import traceparent_of
 from app.topics import USER_ACTIVITY
+from web.crowds import gather
 from web.identity import User
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,6 @@ Headers = list[tuple[str, bytes]]
 JOINED: Final = "user_joined"
 LEFT: Final = "user_left"
 CLOSING: Final = "session_closing"
-
-GATHER_SECONDS: Final = 0.02
-CROWD: Final = 5
-CROWD_SECONDS: Final = 0.08
-"""Thousands of clients come back at once: their records go out together. What costs Kafka and the
-workers is the batch, so where so many have come in that time, more are waited for."""
 
 SENT_A_TURN: Final = 50
 PAUSE_SECONDS: Final = 1.0
@@ -107,9 +102,8 @@ class SessionRecords:
             if self._has_failed:
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
-                await asyncio.sleep(GATHER_SECONDS)
-                if len(self._due) >= CROWD and not self._typing:
-                    await asyncio.sleep(CROWD_SECONDS)
+                # Typing is worth something only at once.
+                await gather(lambda: 0 if self._typing else len(self._due))
             await self._flush()
 
     async def _flush(self) -> None:

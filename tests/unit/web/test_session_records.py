@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
+from web import crowds
 from web import session_records as module
 from web.identity import User
 from web.session_records import CLOSING, JOINED, LEFT, Session, SessionRecords
@@ -49,8 +50,8 @@ def producer() -> Producer:
 async def records(
     producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SessionRecords]:
-    monkeypatch.setattr(module, "GATHER_SECONDS", 0.01)
-    monkeypatch.setattr(module, "CROWD_SECONDS", 0.01)
+    monkeypatch.setattr(crowds, "GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(crowds, "CROWD_SECONDS", 0.01)
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.02)
     records = SessionRecords(cast(AIOKafkaProducer, producer), "g1")
     records.start()
