@@ -30,15 +30,22 @@ export class Channel {
   /** Who is here, by id. @type {Map<string, string>} */
   people = new Map();
   activeCount = 0;
+  /** Whether `people` are all who are here. */
+  #isWhole = true;
   /** Who types, by id. @type {Map<string, {userName: string, untilMs: number}>} */
   typing = new Map();
-  /** The number up to which it is read; null until that is known. @type {number | null} */
-  read = null;
-  /** Whether somebody else made this user a member while connected. */
-  isInvited = false;
-  /** The newest number. */
-  number = 0;
-  mentions = 0;
+  /**
+   * What was said last of what is read, and which message was the newest then.
+   *
+   * @type {{read: number, number: number, mentions: number} | null}
+   */
+  #said = null;
+  /** The newest number that was seen. */
+  #newest = 0;
+  /** The newest number of an own message. */
+  #own = 0;
+  /** Numbers of the messages that name this user. @type {Set<number>} */
+  #naming = new Set();
   /** Why it cannot be followed. */
   refusal = "";
   /** @type {Draft[]} */
@@ -55,8 +62,27 @@ export class Channel {
     return (this.kind === "direct" ? "@" : "#") + this.name;
   }
 
+  /** The newest number. */
+  get number() {
+    return Math.max(this.#newest, this.#said?.number ?? 0);
+  }
+
+  /** The number up to which it is read; null until that is known. @returns {number | null} */
+  get read() {
+    // Who answers has read; the gateway counts so, too.
+    return this.#said && Math.max(this.#said.read, this.#own);
+  }
+
   get unread() {
     return this.read === null ? 0 : Math.max(0, this.number - this.read);
+  }
+
+  /** The unread messages that name this user. */
+  get mentions() {
+    if (!this.#said) return 0;
+    const counted = Math.max(this.#said.number, this.read);
+    const later = [...this.#naming].filter((number) => number > counted);
+    return later.length + (this.#own > this.#said.read ? 0 : this.#said.mentions);
   }
 
   /** The drafts that no message stands for yet. */
@@ -71,11 +97,8 @@ export class Channel {
    */
   apply(message, ownId) {
     const isChanged = this.timeline.apply(message);
-    if (message.number > this.number) this.number = message.number;
     this.drafts = this.drafts.filter((draft) => draft.id !== message.id);
     if (isChanged && message.senderId === ownId) {
-      // Who answers has read; the gateway counts so, too.
-      this.markRead({ read: message.number, mentions: 0, number: message.number });
       // The event may come before the answer that tells the draft's id.
       const draft = this.drafts.find(
         (it) => it.state === "sending" && it.shownAs === null && it.content === message.content,
@@ -83,6 +106,18 @@ export class Channel {
       if (draft) draft.shownAs = message.id;
     }
     return isChanged;
+  }
+
+  /** Count a message of the stream or of a history. */
+  count(message, ownId) {
+    this.see(message.number);
+    if (message.senderId === ownId) this.#own = Math.max(this.#own, message.number);
+    else if (message.mentions?.includes(ownId)) this.#naming.add(message.number);
+  }
+
+  /** There is a message of this number. */
+  see(number) {
+    this.#newest = Math.max(this.#newest, number);
   }
 
   /** The gateway has taken a draft: from now on it goes by the message's id. */
@@ -103,14 +138,28 @@ export class Channel {
     this.drafts = this.drafts.filter((draft) => draft.state !== "accepted");
   }
 
+  /** Who is here now: the first of them, and how many. */
+  meet(people, count) {
+    this.people = new Map(people.map((it) => [it.userId, it.userName]));
+    this.countPeople(count);
+  }
+
   enter(userId, userName) {
-    if (!this.people.has(userId)) this.activeCount += 1;
+    const isNew = !this.people.has(userId);
     this.people.set(userId, userName);
+    this.countPeople(this.#isWhole ? this.people.size : this.activeCount + isNew);
   }
 
   leave(userId) {
     this.typing.delete(userId);
-    if (this.people.delete(userId)) this.activeCount -= 1;
+    const wasKnown = this.people.delete(userId);
+    this.countPeople(this.#isWhole ? this.people.size : this.activeCount - wasKnown);
+  }
+
+  /** So many people are here, whether they are known or not. */
+  countPeople(count) {
+    this.activeCount = count;
+    this.#isWhole = this.people.size === count;
   }
 
   /** Note that somebody types; return for how long, in ms. */
@@ -125,11 +174,19 @@ export class Channel {
     return [...this.typing.values()].filter((it) => it.untilMs > now).map((it) => it.userName);
   }
 
-  /** Take what the gateway says is read; it never goes back. */
+  /**
+   * Take what is said of what is read, when message `number` was the newest. Sayings come by several
+   * ways and in any order; neither number ever goes back, so the later is the higher.
+   */
   markRead({ read, mentions, number }) {
-    this.number = Math.max(this.number, number);
-    if (this.read !== null && read < this.read) return;
-    this.read = read;
-    this.mentions = mentions;
+    const said = this.#said;
+    if (said && (read < said.read || (read === said.read && number <= said.number))) return;
+    this.#said = { read, mentions, number };
+    for (const naming of this.#naming) if (naming <= read) this.#naming.delete(naming);
+  }
+
+  /** Nothing is said of it: it was joined just now, and what is there counts as read. */
+  markSeen() {
+    if (!this.#said) this.markRead({ read: this.number, mentions: 0, number: this.number });
   }
 }

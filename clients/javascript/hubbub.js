@@ -12,7 +12,6 @@ export { RequestError } from "./connection.js";
 
 /** The gateway lets one sign of typing through in this time. */
 const TYPING_PAUSE_MS = 5_000;
-const UNREAD_ASKED = 5;
 
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
@@ -35,8 +34,15 @@ export class HubbubClient extends EventTarget {
   #outbox;
   /** Where the user's own stream stands. @type {string | null} */
   #cursor = null;
-  /** Settled when the gateway has said what is unread. */
-  #unreadKnown = Promise.resolve();
+  /** The questions what is unread: the one that was asked, and the next. */
+  #unreadAsked = Promise.resolve();
+  /** @type {Promise<void> | null} */
+  #unreadNext = null;
+  #unreadNumber = 0;
+  /** Channels that were left, and which question was the last before that. @type {Map<string, number>} */
+  #leftAfter = new Map();
+  /** What has come since the notifications were asked for. @type {{type: string, data: any}[] | null} */
+  #notificationEvents = null;
   /** @type {Map<string, number>} */
   #typedAtMs = new Map();
 
@@ -262,9 +268,11 @@ export class HubbubClient extends EventTarget {
       case "error":
         return channel && this.#enterLater(channel, frame.retryAfter ?? 1);
       case "notification":
-        return this.#notify(frame.data);
+      case "notifications_read":
+        return this.#noteNotifications(frame);
       case "member_joined":
-        return this.#accept(frame.data.channelId);
+        this.join(frame.data.channelId);
+        return this.#askUnread();
       case "member_left":
         return this.#forget(frame.data.channelId);
       case "channel_read":
@@ -284,8 +292,7 @@ export class HubbubClient extends EventTarget {
 
   /** A channel is joined, for the first time or again. */
   #take(channel, { recovered, activeUsers, activeCount }) {
-    channel.people = new Map(activeUsers.map((it) => [it.userId, it.userName]));
-    channel.activeCount = activeCount;
+    channel.meet(activeUsers, activeCount);
     this.#learnNames(activeUsers);
     if (!recovered) {
       this.#reload(channel);
@@ -297,7 +304,10 @@ export class HubbubClient extends EventTarget {
   #apply(channel, { type, data, messages }) {
     switch (type) {
       case "history":
-        for (const message of messages) channel.apply(message, this.user.id);
+        for (const message of messages) {
+          channel.apply(message, this.user.id);
+          channel.count(message, this.user.id);
+        }
         break;
       case "message":
         this.#applyNew(channel, data);
@@ -321,7 +331,7 @@ export class HubbubClient extends EventTarget {
         this.#learnNames(data.joined ?? []);
         for (const { userId, userName } of data.joined ?? []) channel.enter(userId, userName);
         for (const userId of data.left ?? []) channel.leave(userId);
-        channel.activeCount = data.count;
+        channel.countPeople(data.count);
         break;
       case "typing":
         if (data.userId === this.user.id) return;
@@ -338,12 +348,10 @@ export class HubbubClient extends EventTarget {
 
   #applyNew(channel, message) {
     const isChanged = channel.apply(message, this.user.id);
+    channel.count(message, this.user.id);
     if (!message.deleted) this.names.set(message.senderId, message.senderName);
     channel.typing.delete(message.senderId);
     if (!isChanged || message.deleted) return;
-    if (message.mentions.includes(this.user.id) && message.senderId !== this.user.id) {
-      channel.mentions += 1;
-    }
     this.#emit("message", { channel, message });
   }
 
@@ -358,46 +366,65 @@ export class HubbubClient extends EventTarget {
     this.#changed(channel);
   }
 
-  #notify(notification) {
-    if (this.notifications.some((it) => it.id === notification.id)) return;
-    this.notifications.unshift({ readAt: null, ...notification });
-    this.unreadNotifications += 1;
+  #noteNotifications({ type, data }) {
+    this.#notificationEvents?.push({ type, data });
+    this.#applyNotifications(type, data);
+    this.unreadNotifications = data.unread;
     this.#emit("notifications");
+  }
+
+  #applyNotifications(type, data) {
+    if (type === "notification") {
+      const { unread: _, ...notification } = data;
+      const others = this.notifications.filter((it) => it.id !== notification.id);
+      this.notifications = [notification, ...others].sort(
+        (a, b) => compare(b.createdAt, a.createdAt) || compare(b.id, a.id),
+      );
+      return;
+    }
+    const readAt = new Date().toISOString();
+    for (const notification of this.notifications) {
+      if (!data.ids || data.ids.includes(notification.id)) notification.readAt ??= readAt;
+    }
   }
 
   /** Show what a fresh client would show. */
   async #reload(channel) {
     const run = channel.timeline.beginReload();
+    // What was missed may have moved the counts, too.
+    const counted = this.#askUnread();
     const page = await this.#rest.insist(pathOfPage(channel.id));
     if (!page || !channel.timeline.finishReload(run, page)) return;
     channel.discardAccepted();
     for (const { senderId, senderName } of page.items) this.names.set(senderId, senderName);
-    channel.number = Math.max(channel.number, channel.timeline.newest);
     this.#changed(channel);
-    this.#learnRead(channel);
-  }
-
-  async #learnRead(channel) {
-    const { number } = channel;
-    await this.#unreadKnown;
-    // What an invitation is followed by is unread, and the gateway counts it a moment later.
-    for (let asked = 0; channel.isInvited && channel.read === null && asked < UNREAD_ASKED; asked++) {
-      if (asked) await sleep(1);
-      await this.#reloadUnread();
-    }
-    // Nothing is said of it, so it was joined just now: what was there before counts as read.
-    channel.read ??= number;
+    await counted;
+    channel.see(channel.timeline.newest);
+    channel.markSeen();
     this.#changed(channel);
   }
 
   #reloadUser() {
-    this.#unreadKnown = this.#reloadUnread();
+    this.#askUnread();
     this.#reloadNotifications();
   }
 
+  /** Ask what is unread; settled by the answer to a question that is asked from now on. */
+  #askUnread() {
+    this.#unreadNext ??= this.#unreadAsked.then(() => {
+      this.#unreadNext = null;
+      this.#unreadAsked = this.#reloadUnread();
+      return this.#unreadAsked;
+    });
+    return this.#unreadNext;
+  }
+
   async #reloadUnread() {
+    this.#unreadNumber += 1;
     const unread = await this.#rest.insist(`${this.#ownPath}/unread`);
     for (const it of unread?.channels ?? []) {
+      // An answer knows nothing of what was left since.
+      if (this.#leftAfter.get(it.channelId) >= this.#unreadNumber) continue;
       const channel = this.join(it.channelId);
       channel.markRead(it);
       this.#changed(channel);
@@ -405,10 +432,15 @@ export class HubbubClient extends EventTarget {
   }
 
   async #reloadNotifications() {
+    const events = [];
+    this.#notificationEvents = events;
     const page = await this.#rest.insist(`${this.#ownPath}/notifications`);
-    if (!page) return;
+    if (!page || this.#notificationEvents !== events) return;
+    this.#notificationEvents = null;
     this.notifications = page.items;
-    const count = page.items.filter((it) => it.readAt === null).length;
+    // The page may be older or newer than what has come: events say it again, in order.
+    for (const { type, data } of events) this.#applyNotifications(type, data);
+    const count = this.notifications.filter((it) => it.readAt === null).length;
     this.unreadNotifications = page.next ? Math.max(count, this.unreadNotifications) : count;
     this.#emit("notifications");
   }
@@ -427,14 +459,8 @@ export class HubbubClient extends EventTarget {
     this.#changed(channel);
   }
 
-  /** A membership has begun: by one's own join, or by an invitation. */
-  #accept(channelId) {
-    const isInvited = !this.channels.has(channelId);
-    const channel = this.join(channelId);
-    channel.isInvited ||= isInvited;
-  }
-
   #forget(channelId) {
+    this.#leftAfter.set(channelId, this.#unreadNumber);
     if (!this.channels.delete(channelId)) return;
     this.#connection.request("leave_channel", { channelId }, { isRepeated: false }).catch(() => {});
     this.#emit("channels");
@@ -448,4 +474,8 @@ export class HubbubClient extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+function compare(a, b) {
+  return a < b ? -1 : Number(a > b);
 }
