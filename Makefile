@@ -53,8 +53,8 @@ bench-quick: setup ## the same in little, 2 minutes; writes nothing   [ARGS="--o
 chaos: setup ## break everything, show that nothing is lost   [MINUTES=60] [SEED=7] [BROKERS=3]
 	@MINUTES=$(MINUTES) SEED=$(SEED) BROKERS=$(BROKERS) $(VENV)/python -m tests.chaos
 
-chaos-tests: setup ## the long tests of the guarantee: three brokers, a rolling restart
-	@$(VENV)/python -m pytest -m soak tests/chaos -s
+chaos-tests: setup ## the long tests of the guarantee: three brokers, a rolling restart, elections
+	@$(VENV)/python -m pytest -m soak tests/chaos tests/integration -s
 
 check: setup ## format, lint, types, import contracts
 	@$(VENV)/ruff format --check -q .

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from app.archive.applied import Applied
 from app.archive.documents import Document
-from app.archive.marks import Applied
 from app.stream_log.log import Source
 
 

@@ -4,8 +4,7 @@ A batch, step by step (docs/events.md): find, plan, bulk write, append, tables, 
 is safe to repeat, so a batch may be cut off anywhere and come again.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from agents.appends import channel_appends, user_appends
 from agents.deps import Deps
 from agents.fold import fold_records
 from agents.mentions import Mention, mentions_in, publish_mentions
+from agents.numbering import Numbering
 from agents.plan import Change, Plan, make_plan
 from agents.read_states import ReadStates
 from app.archive.channels import OPEN
@@ -45,12 +45,11 @@ class MessagesRule:
         self._deps = deps
         self._channel_state = channel_state_table(app)
         self._read_state = read_state_table(app)
-        self._newest: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        """By partition and channel, of the channels touched since the assignment."""
+        self._numbering = Numbering(deps.marks, self._channel_state.get)
 
     def forget(self, partition: int) -> None:
         """Read the newest numbers of this partition's channels again."""
-        self._newest.pop(partition, None)
+        self._numbering.forget(partition)
 
     async def settle(self) -> None:
         """Return when Kafka has the table writes of this batch's partition."""
@@ -68,7 +67,7 @@ class MessagesRule:
         _skipped.labels("without_number").inc(plan.without_number)
         await work.ensure_lease()
         if plan.marks:
-            election = await self._deps.marks.number(list(plan.marks.values()))
+            election = await self._numbering.write(plan)
             # Clients may see these numbers from now on, so they are never given back.
             work.is_irrevocable = True
         states = await self._fold(work, plan.changes, before)
@@ -78,6 +77,7 @@ class MessagesRule:
         await work.ensure_lease()
         await self._append(work, plan.changes, states)
         self._write_tables(work.source, plan.changes, states)
+        self._numbering.go_on(work, plan)
         if not (records or states.left):
             return None  # MongoDB has been told nothing.
         return partial(self._finish, mentions_in(plan.changes), election)
@@ -91,35 +91,26 @@ class MessagesRule:
         if not records:
             return Plan(), None
         plan = await self._plan(source, records)
-        if plan.marks:
+        if plan.is_all_new:
             return plan, None
-        # All of it was applied before, by marks that may not be durable yet. What is read after
-        # this, the primary of this election has; so its barrier covers them.
+        # Some of it rests on what was read: on marks that may not be durable, or on what a primary
+        # that is none any more did not know. What is read after this, the primary of this election
+        # has; if it can still confirm that, it is as good as acknowledged.
         election = await self._deps.marks.election()
-        return await self._plan(source, records), election
+        self.forget(source.partition)
+        plan = await self._plan(source, records)
+        await self._deps.marks.confirm(self._deps.instance, election)
+        return plan, election
 
     async def _plan(self, source: Source, records: list[tuple[Received, MessageEvent]]) -> Plan:
         created = {e.channel_id for _, e in records if isinstance(e, MessageCreated)}
         first = min(item.offset for item, _ in records)
         # In this order: a command of an earlier attempt may still be giving numbers. Those that
         # come between the two are seen in the messages; those that come later, by `number`.
-        newest = await self._know_newest(source, first, created)
-        documents = await self._deps.marks.find_all({event.changed_id for _, event in records})
+        newest = await self._numbering.newest(source, first, created)
+        changed = {event.changed_id for _, event in records}
+        documents = await self._numbering.find(source, first, changed)
         return make_plan(source, records, documents, newest)
-
-    async def _know_newest(
-        self, source: Source, first_offset: int, channel_ids: Collection[str]
-    ) -> dict[str, int]:
-        newest = self._newest[source.partition]
-        if unknown := [channel_id for channel_id in channel_ids if channel_id not in newest]:
-            highest = await self._deps.marks.highest_numbers(unknown)
-            for channel_id, number in highest.items():
-                counted = self._channel_state.get(channel_id)
-                if counted is None or _comes_again(counted, source, first_offset):
-                    newest[channel_id] = number
-                else:
-                    newest[channel_id] = max(number, counted.number)
-        return newest
 
     # Read states
 
@@ -127,15 +118,18 @@ class MessagesRule:
         """The newest numbers that channels had before this batch, where it matters."""
         read = {i.event.channel_id for i in work.received if isinstance(i.event, ChannelRead)}
         joined = {i.event.channel_id for i in work.received if isinstance(i.event, MemberJoined)}
-        before: dict[str, int] = {}
-        if read:
-            newest = await self._know_newest(work.source, work.received[0].offset, read)
-            before = {channel_id: newest[channel_id] for channel_id in read}
+        if not read | joined:
+            return {}
+        source, first = work.source, work.received[0].offset
+        is_known = not joined and self._numbering.knows(source.partition, read)
+        newest = await self._numbering.newest(source, first, read)
+        before = {channel_id: newest[channel_id].number for channel_id in read}
         if joined:
-            first = work.received[0].offset
             before |= await self._deps.marks.numbers_before(
-                list(joined), work.source.incarnation, work.source.partition, first
+                list(joined), source.incarnation, source.partition, first
             )
+        if not is_known:
+            await self._numbering.find(source, first, ())
         return before
 
     async def _fold(
@@ -232,17 +226,6 @@ def _read_state_projection(key: Key, state: ReadState) -> Projection:
         position=state.position,
         left=state.left,
     )
-
-
-def _comes_again(counted: ChannelState, source: Source, first_offset: int) -> bool:
-    """Whether the table has counted records that are delivered again from `first_offset` on.
-
-    MongoDB may have rolled back the numbers that were counted then. They are given again, so it
-    alone says where to begin.
-    """
-    incarnation, partition, offset = counted.position
-    is_same = incarnation == source.incarnation and partition == source.partition
-    return bool(is_same and offset >= first_offset)
 
 
 def register(app: Application, deps: Deps) -> None:

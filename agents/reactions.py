@@ -20,8 +20,8 @@ from prometheus_client import Counter
 
 from agents.delivery import Delivery, judge
 from agents.deps import Deps
+from app.archive.applied import Applied
 from app.archive.documents import Document, render
-from app.archive.marks import Applied
 from app.keys import StreamKey, channel_stream
 from app.records import ReactionEvent
 from app.stream_log.log import Append, Entry, Source

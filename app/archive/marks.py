@@ -1,6 +1,6 @@
 """The messages as the agents use them: their numbers, and the marks of what has been applied."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,13 +8,15 @@ from bson import ObjectId
 from pymongo import DESCENDING, UpdateOne
 from pymongo.errors import NotPrimaryError, WriteError
 
+from app.archive.applied import Applied, in_groups, require_numbers, write
 from app.archive.documents import Document
-from app.archive.numbers import NewestNumbers
 from app.clients import Database
 from app.errors import PartitionLost
 
 _CHANNELS_PER_QUERY: Final = 100
 _DUPLICATE_KEY: Final = 11000
+_IMMUTABLE: Final = 66
+"""What `require_numbers` fails with."""
 _NOT_PRIMARY: Final = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
 """Error codes of a primary that steps down or shuts down while it writes (MongoDB's
 error_codes.yml, categories NotPrimaryError and ShutdownError)."""
@@ -24,18 +26,11 @@ Election = ObjectId | None
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What an agent has applied of a message: its record's rev and position, and the number it
-    gave (None: the message keeps the one it has), with the offset of the record that got it."""
+class Newest:
+    """A channel's newest number, and the message that has it; None where MongoDB has none."""
 
-    message_id: str
-    topic: str
-    rev: int
-    incarnation: str
-    partition: int
-    offset: int
-    number: int | None
-    numbered_offset: int = 0
+    number: int = 0
+    message_id: str | None = None
 
 
 class NumberConflict(Exception):  # noqa: N818 - it is what happened
@@ -51,9 +46,10 @@ class Overtaken(Exception):  # noqa: N818 - it is what happened
 
 
 class Elected(PartitionLost):
-    """MongoDB has elected between a batch's marks and its barrier: they may be rolled back.
+    """MongoDB has elected, and marks that were not durable yet are lost, or may be.
 
-    The numbers that this process remembers are worth nothing now; the batch must come again.
+    The numbers that this process remembers are worth nothing now; what is not acknowledged must
+    come again, from its beginning.
     """
 
 
@@ -70,7 +66,6 @@ class Marks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._messages = database["messages"]
-        self._newest = NewestNumbers(database)
         self._barriers = database["barriers"]
 
     async def find_all(self, message_ids: Iterable[str]) -> dict[str, Document]:
@@ -78,10 +73,24 @@ class Marks:
         found = self._messages.find({"_id": {"$in": list(message_ids)}})
         return {document["_id"]: document async for document in found}
 
-    async def highest_numbers(self, channel_ids: Sequence[str]) -> dict[str, int]:
-        """Return the newest number of each channel, 0 where there is none."""
-        newest = await self._newest.of_channels(channel_ids)
-        return dict(zip(channel_ids, newest, strict=True))
+    async def newest(self, channel_ids: Sequence[str]) -> dict[str, Newest]:
+        """Return the newest number of each channel."""
+        # As `NewestNumbers` finds them, which says why; it needs no message.
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"channelId": {"$in": list(channel_ids)}, "number": {"$gt": 0}}},
+            {"$sort": {"channelId": DESCENDING, "number": DESCENDING}},
+            {
+                "$group": {
+                    "_id": "$channelId",
+                    "number": {"$first": "$number"},
+                    "messageId": {"$first": "$_id"},
+                }
+            },
+        ]
+        newest = dict.fromkeys(channel_ids, Newest())
+        async for row in self._messages.aggregate(pipeline):
+            newest[row["_id"]] = Newest(row["number"], row["messageId"])
+        return newest
 
     async def _seek(self, channel_ids: Sequence[str], query: dict[str, Any]) -> dict[str, int]:
         # One index seek a channel and one round trip a hundred: a `$group` under such a query walks
@@ -106,40 +115,44 @@ class Marks:
         later = {"numberedBy.0": incarnation, "numberedBy.1": partition,
                  "numberedBy.2": {"$gte": offset}}  # fmt: skip
         # Most joins are of channels without messages, of which nothing is to be left out.
-        newest = await self.highest_numbers(channel_ids)
-        used = [channel_id for channel_id, number in newest.items() if number]
-        return newest | (await self._seek(used, {"$nor": [later]}) if used else {})
+        newest = await self.newest(channel_ids)
+        used = [channel_id for channel_id, found in newest.items() if found.number]
+        return {**dict.fromkeys(channel_ids, 0), **(await self._seek(used, {"$nor": [later]}))}
 
     async def apply(self, marks: Sequence[Applied]) -> Election:
-        """Write numbers and marks of a batch, each only forward; safe to repeat.
+        """Write marks of a batch, and numbers if there are any, each only forward; safe to repeat.
 
         Returns the election whose primary has them; they are durable after `confirm`.
 
         Raises:
             NumberConflict: another worker gave one of these numbers to another message.
         """
-        return (await self._write(marks)).get("electionId")
+        answer = await self._write([write(group, as_read=False) for group in in_groups(marks)])
+        return answer.get("electionId")
 
-    async def number(self, marks: Sequence[Applied]) -> Election:
+    async def number(self, marks: Sequence[Applied], before: Collection[str] = ()) -> Election:
         """As `apply`, of marks and numbers that rest on what the messages were a moment ago.
+
+        `before` are the messages whose numbers the first of these follow. A primary that does not
+        have those, since it was elected without them, is given none of these.
 
         Raises:
             NumberConflict: as `apply`.
             Overtaken: one of them is not what it was; read them again.
+            Elected: a number that these follow is lost.
         """
-        answer = await self._write(marks)
+        updates = [write(group, as_read=True) for group in in_groups(marks)]
+        if before:
+            updates.insert(0, require_numbers(before))
+        answer = await self._write(updates)
         if answer["n"] < len(marks):
             raise Overtaken
         return answer.get("electionId")
 
-    async def _write(self, marks: Sequence[Applied]) -> dict[str, Any]:
+    async def _write(self, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
         # The plain command: a bulk write of the driver's does not pass on what the primary is.
         answer: dict[str, Any] = await self._database.command(
-            "update",
-            "messages",
-            updates=[_mark(mark) for mark in marks],
-            ordered=True,
-            writeConcern={"w": 1},
+            "update", "messages", updates=updates, ordered=True, writeConcern={"w": 1}
         )
         for failure in answer.get("writeErrors", ()):
             _raise(failure)
@@ -152,7 +165,7 @@ class Marks:
         redelivery of their records is known as one. Returns when a majority has it.
         """
         await self._messages.bulk_write(
-            [UpdateOne(_before(mark), {"$set": {_path(mark): _position(mark)}}) for mark in marks]
+            [UpdateOne(_behind(mark), {"$set": {mark.path: mark.position}}) for mark in marks]
         )
 
     async def election(self) -> Election:
@@ -177,6 +190,8 @@ def _raise(failure: dict[str, Any]) -> None:
     code, text = failure["code"], failure.get("errmsg", "")
     if code == _DUPLICATE_KEY:
         raise NumberConflict
+    if code == _IMMUTABLE:
+        raise Elected("MongoDB has elected, and numbers that were given are lost")
     if code in _NOT_PRIMARY:
         raise NotPrimaryError(text, failure)
     raise WriteError(text, code, failure)
@@ -192,40 +207,5 @@ def _seek_newest(channel_id: str, query: dict[str, Any]) -> dict[str, Any]:
     return {"$unionWith": {"coll": "messages", "pipeline": pipeline}}
 
 
-def _mark(mark: Applied) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        _path(mark): _position(mark),
-        "changedAt": "$$NOW",
-        # Still pending if the message has been changed again meanwhile.
-        "pendingSince": _unless_reached(mark.rev, "$pendingSince"),
-        "deadLettered": _unless_reached(mark.rev, "$deadLettered"),
-    }
-    if mark.number is not None:
-        fields["number"] = {"$ifNull": ["$number", mark.number]}
-        numbered_by = [mark.incarnation, mark.partition, mark.numbered_offset]
-        fields["numberedBy"] = {"$ifNull": ["$numberedBy", numbered_by]}
-    query = _before(mark)
-    if mark.number is not None:
-        query["number"] = {"$in": [None, mark.number]}
-    return {"q": query, "u": [{"$set": fields}]}
-
-
-def _path(mark: Applied) -> str:
-    return f"applied.{mark.topic}"
-
-
-def _position(mark: Applied) -> dict[str, Any]:
-    return {
-        "rev": mark.rev,
-        "incarnation": mark.incarnation,
-        "partition": mark.partition,
-        "offset": mark.offset,
-    }
-
-
-def _before(mark: Applied) -> dict[str, Any]:
-    return {"_id": mark.message_id, "$nor": [{f"{_path(mark)}.rev": {"$gte": mark.rev}}]}
-
-
-def _unless_reached(rev: int, field: str) -> dict[str, Any]:
-    return {"$cond": [{"$lte": ["$rev", rev]}, "$$REMOVE", field]}
+def _behind(mark: Applied) -> dict[str, Any]:
+    return {"_id": mark.message_id, "$nor": [{f"{mark.path}.rev": {"$gte": mark.rev}}]}

@@ -152,8 +152,8 @@ def _make_holds(folder: Path) -> None:
 
     number, send, commit = Marks.number, Publisher._send, ConsumerThread._commit
 
-    async def number_and_hold(self: Marks, marks: Any) -> Any:
-        election = await number(self, marks)
+    async def number_and_hold(self: Marks, *arguments: Any) -> Any:
+        election = await number(self, *arguments)
         await hold("marks")
         return election
 

@@ -1,7 +1,7 @@
 """The barrier behind a batch, over elections of a real MongoDB."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,8 +10,9 @@ import pytest
 from pymongo.errors import AutoReconnect, PyMongoError
 from redis.asyncio import Redis as RedisClient
 
+from app.archive.applied import Applied
 from app.archive.indexes import ensure_indexes
-from app.archive.marks import Applied, Elected, Election, Marks, NumberConflict, Overtaken
+from app.archive.marks import Elected, Election, Marks, NumberConflict, Overtaken
 from app.archive.messages import Draft, Messages
 from app.clients import Database
 from app.settings import Settings
@@ -77,8 +78,8 @@ async def test_batch_over_an_election_is_not_acknowledged_and_keeps_its_numbers(
     """The election comes between the marks and the barrier; the marks are rolled back."""
     number = Marks.number
 
-    async def number_and_elect(self: Marks, marks: Sequence[Applied]) -> Election:
-        election = await number(self, marks)
+    async def number_and_elect(self: Marks, *arguments: Any) -> Election:
+        election = await number(self, *arguments)
         await elect(at.database)
         return election
 
@@ -118,6 +119,71 @@ async def test_number_of_a_message_that_was_marked_meanwhile_is_overtaken(
     assert (document["number"], document["applied"]["messages"]["rev"]) == (1, 1)
 
 
+async def test_number_behind_one_that_is_lost_is_not_given(database: Database) -> None:
+    marks = Marks(database)
+    one, two, three = [await insert(database) for _ in range(3)]
+    await marks.number([mark(one, 1)])
+    await marks.number([mark(two, 2)], [one])
+    await database["messages"].update_one({"_id": two}, {"$unset": {"number": ""}})
+    with pytest.raises(Elected):
+        await marks.number([mark(three, 3)], [one, two])
+    found = await database["messages"].find_one({"_id": three})
+    assert found is not None
+    assert "number" not in found
+    assert "applied" not in found
+
+
+async def test_edit_of_message_that_has_lost_its_number_is_overtaken(database: Database) -> None:
+    """It was read with one."""
+    marks = Marks(database)
+    message_id = await insert(database)
+    edited = Applied(message_id, "messages", 2, "aaaaaaaa", 0, 1, None)
+    with pytest.raises(Overtaken):
+        await marks.number([edited])
+    await marks.number([mark(message_id, 1)])
+    await marks.number([edited])
+    document = await database["messages"].find_one({"_id": message_id})
+    assert document is not None
+    assert (document["number"], document["applied"]["messages"]["rev"]) == (1, 2)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_batch_behind_numbers_that_are_lost_waits_for_them(
+    at: Bench, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """They are lost while their batch waits for its barrier. `tests/integration/test_rollback.py`
+    shows the same on a replica set that loses them by itself."""
+    confirm, number, may_confirm = Marks.confirm, Marks.number, asyncio.Event()
+
+    async def hold_and_confirm(*arguments: Any) -> None:
+        await may_confirm.wait()
+        await confirm(*arguments)
+
+    async def fail(*_: object) -> None:
+        monkeypatch.setattr(Marks, "number", number)
+        raise AutoReconnect("the primary is gone")
+
+    one, two = await at.insert("c", "one"), await at.insert("c", "two")
+    monkeypatch.setattr(Marks, "confirm", hold_and_confirm)
+    async with running_worker(at, reconciles=False) as app:
+        await at.publish("message_created", one)
+        await until(lambda: is_shown(at, 1))
+        await at.documents.replace_one({"_id": one["_id"]}, one)
+        if fails:
+            monkeypatch.setattr(Marks, "number", fail)
+        await at.publish("message_created", two)
+        await asyncio.wait_for(app._crashed.wait(), 40)
+        assert isinstance(app.crash_reason, Elected)
+        may_confirm.set()
+    assert await at.frames("c") == [("message", 1, "one")]
+    async with running_worker(at, reconciles=False):
+        await until(lambda: is_all_numbered(at))
+        await until(lambda: is_shown(at, 2))
+    found = await at.documents.find().sort("number", 1).to_list(None)
+    assert [(d["number"], d["content"]) for d in found] == [(1, "one"), (2, "two")]
+    assert await at.frames("c") == [("message", 1, "one"), ("message", 2, "two")]
+
+
 async def test_batch_whose_earlier_attempt_goes_on_in_mongodb_loses_no_message(
     at: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,12 +208,12 @@ async def test_batch_whose_earlier_attempt_goes_on_in_mongodb_loses_no_message(
         await at.publish("message_created", document)
     monkeypatch.setattr(Marks, "find_all", find_then_number)
     async with running_worker(at, reconciles=False):
-        await until(lambda: is_shown(at))
+        await until(lambda: is_shown(at, 2))
     assert await at.frames("c") == [("message", 5, "one"), ("message", 6, "two")]
 
 
-async def is_shown(at: Bench) -> bool:
-    return len(await at.frames("c")) == 2
+async def is_shown(at: Bench, count: int) -> bool:
+    return len(await at.frames("c")) >= count
 
 
 async def is_all_numbered(at: Bench) -> bool:

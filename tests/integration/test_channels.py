@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from app.archive.applied import Applied
 from app.archive.channels import Channels
 from app.archive.indexes import ensure_indexes
-from app.archive.marks import Applied, Marks
+from app.archive.marks import Marks
 from app.archive.members import Members
 from app.clients import Database
 from app.ids import new_id

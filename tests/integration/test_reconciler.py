@@ -200,7 +200,7 @@ async def says(caplog: pytest.LogCaptureFixture, event: str) -> bool:
 async def test_message_whose_handler_failed_is_marked_and_left_alone(
     at: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(self: Marks, marks: object) -> None:
+    async def fail(self: Marks, *arguments: object) -> None:
         raise LookupError("a defect")
 
     with monkeypatch.context() as patch:
@@ -221,7 +221,7 @@ async def test_message_whose_handler_failed_is_marked_and_left_alone(
 async def test_change_after_a_dead_letter_is_applied_and_takes_the_mark_away(
     at: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(self: Marks, marks: object) -> None:
+    async def fail(self: Marks, *arguments: object) -> None:
         raise LookupError("a defect")
 
     with monkeypatch.context() as patch:

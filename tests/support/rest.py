@@ -9,8 +9,9 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.archive.applied import Applied
 from app.archive.documents import render
-from app.archive.marks import Applied, Marks
+from app.archive.marks import Marks
 from app.clients import Database
 from app.commands.release import release
 from app.keys import channel_stream

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from agents.plan import Plan, make_plan
+from app.archive.marks import Newest
 from app.ids import new_id
 from app.records import MessageCreated, MessageDeleted, MessageEvent, MessageUpdated
 from app.stream_log.log import Source
@@ -38,7 +39,9 @@ def record(
 
 
 def plan_of(records: list[Any], documents: list[dict[str, Any]], newest: int = 0) -> Plan:
-    return make_plan(SOURCE, records, {d["_id"]: d for d in documents}, {"c": newest})
+    return make_plan(
+        SOURCE, records, {d["_id"]: d for d in documents}, {"c": Newest(newest, "before")}
+    )
 
 
 def test_creation_gets_a_number_above_those_of_its_batch_that_came_meanwhile() -> None:
@@ -130,3 +133,29 @@ def test_record_without_document_or_of_another_channel_is_unknown() -> None:
                    [elsewhere])  # fmt: skip
     assert [item.offset for item in plan.unknown] == [5, 6]
     assert not plan.changes
+
+
+def test_batch_knows_whose_number_its_first_one_follows() -> None:
+    first, second = document(), document()
+    plan = plan_of([record(MessageCreated, 5, first), record(MessageCreated, 6, second)],
+                   [first, second], newest=41)  # fmt: skip
+    assert plan.before == {"c": "before"}
+    assert plan.is_all_new
+
+
+def test_batch_that_counts_on_from_a_message_of_its_own_follows_that() -> None:
+    numbered, fresh = document(number=43, applied=applied(1, 5)), document()
+    plan = plan_of([record(MessageCreated, 5, numbered), record(MessageCreated, 6, fresh)],
+                   [numbered, fresh], newest=41)  # fmt: skip
+    assert plan.before == {"c": numbered["_id"]}
+    assert not plan.is_all_new
+
+
+def test_batch_is_not_all_new_when_a_record_has_no_effect_or_no_document() -> None:
+    twice, unnumbered = document(number=7, applied=applied(1, 5)), document()
+    for kind, offset, of in (
+        (MessageCreated, 8, twice),
+        (MessageUpdated, 8, unnumbered),
+        (MessageCreated, 8, document(channelId="other")),
+    ):
+        assert not plan_of([record(kind, offset, of)], [of]).is_all_new

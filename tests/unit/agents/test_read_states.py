@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from agents.fold import fold_records
 from agents.plan import make_plan
 from agents.read_states import MOST_MENTIONS, ReadStates
-from app.archive.marks import Applied
+from app.archive.applied import Applied
+from app.archive.marks import Newest
 from app.ids import new_id
 from app.records import ChannelRead, Event, MemberJoined, MemberLeft, MessageCreated, MessageEvent
 from app.stream_log.log import Source
@@ -215,7 +216,7 @@ class Worker:
         joined = {i.event.channel_id for i in batch if isinstance(i.event, MemberJoined)}
         before = newest | {c: self._number_before(c, batch[0].offset) for c in joined}
         found = {key: dict(document) for key, document in self.documents.items()}
-        plan = make_plan(SOURCE, messages, found, newest)
+        plan = make_plan(SOURCE, messages, found, {c: Newest(n) for c, n in newest.items()})
         if not survives():
             return False
         for mark in plan.marks.values():
