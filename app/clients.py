@@ -32,6 +32,10 @@ PING_SECONDS: Final = 2.0
 MONGODB_SECONDS: Final = 5.0
 """What a request waits for MongoDB before it is answered with 503."""
 
+NOT_PRIMARY_CODES: Final = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
+"""Error codes of a primary that steps down or shuts down while it writes (MongoDB's
+error_codes.yml, categories NotPrimaryError and ShutdownError)."""
+
 REDIS_VERSION: Final = (6, 2)
 """What is older lacks commands that the scripts use."""
 

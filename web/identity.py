@@ -25,7 +25,7 @@ class User:
 def user_of(
     request: web.Request, *, sender_id: str | None = None, sender_name: str | None = None
 ) -> User:
-    """Return who asks; `sender_id` and `sender_name` are what the body says about it.
+    """Return who asks; `sender_id` and `sender_name` are what the body says about it, checked.
 
     Raises:
         RequestError: `not_authenticated`, nobody is named; `forbidden`, two different users are;
@@ -38,9 +38,9 @@ def user_of(
     )
     if user_id is None:
         raise RequestError("not_authenticated", "say who asks: X-User-Id, or senderId in a body")
-    if not is_given_id(user_id):
+    if user_id != sender_id and not is_given_id(user_id):
         raise _invalid("userId", "must be 1 to 64 of A-Z a-z 0-9 _ . : -")
-    if name is not None and not is_display_name(name):
+    if name is not None and name != sender_name and not is_display_name(name):
         raise _invalid("userName", "must be 1 to 100 characters, not only white space")
     return User(user_id, name or "")
 
@@ -62,10 +62,13 @@ def sender_of(user: User, *, sender_id: str | None, sender_name: str | None) -> 
 
 
 def _agreed(said: Iterable[str | None], field: str) -> str | None:
-    values = {value for value in said if value is not None}
-    if len(values) > 1:
-        raise _forbidden(field)
-    return values.pop() if values else None
+    agreed = None
+    for value in said:
+        if value is not None:
+            if agreed is not None and value != agreed:
+                raise _forbidden(field)
+            agreed = value
+    return agreed
 
 
 def _forbidden(field: str) -> RequestError:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from bson.errors import InvalidDocument
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo import WriteConcern
+from pymongo.errors import (
+    AutoReconnect,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+    WriteError,
+)
 
 from app.archive.group_commit import GroupCommit
 from app.archive.indexes import ensure_indexes
@@ -96,6 +103,93 @@ async def test_insert_refused_by_the_servers_rules_fails_alone(database: Databas
     )
     assert [n for n, answer in enumerate(answers) if isinstance(answer, WriteError)] == [10, 11]
     assert await database["ruled"].count_documents({}) == 10
+
+
+class Flaky:
+    """A database whose connection breaks at a command, before or after MongoDB has executed it."""
+
+    def __init__(
+        self, database: Database, *, breaks: int, executes: bool, error: PyMongoError | None = None
+    ) -> None:
+        self.database, self.breaks, self.executes = database, breaks, executes
+        self.error = error or AutoReconnect("broken")
+
+    async def command(self, *arguments: Any, **options: Any) -> Any:
+        self.breaks -= 1
+        if self.breaks < 0 or self.executes:
+            reply = await self.database.command(*arguments, **options)
+        if self.breaks >= 0:
+            raise self.error
+        return reply
+
+
+@pytest.mark.parametrize("executes", [False, True])
+async def test_group_whose_connection_breaks_is_written_once_all_the_same(
+    database: Database, executes: bool
+) -> None:
+    things = database["things"]
+    await things.create_index("key", unique=True)
+    await things.insert_one({"_id": "before", "key": 3})
+    inserts = GroupCommit(things)
+    inserts._database = Flaky(database, breaks=1, executes=executes)  # type: ignore[assignment]
+    answers = await asyncio.gather(
+        *(inserts.insert({"_id": n, "key": n}) for n in range(5)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers if answer is not None] == [DuplicateKeyError]
+    assert isinstance(answers[3], DuplicateKeyError)
+    assert await things.distinct("_id") == [0, 1, 2, 4, "before"]
+
+
+async def test_group_whose_connection_stays_broken_fails(database: Database) -> None:
+    inserts = GroupCommit(database["things"])
+    inserts._database = Flaky(database, breaks=2, executes=False)  # type: ignore[assignment]
+    answers = await asyncio.gather(
+        *(inserts.insert({"_id": n}) for n in range(3)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [AutoReconnect] * 3
+
+
+async def test_group_that_a_router_could_not_pass_on_is_sent_again(database: Database) -> None:
+    inserts = GroupCommit(database["things"])
+    unreachable = OperationFailure("shard is away", 6)
+    inserts._database = Flaky(  # type: ignore[assignment]
+        database, breaks=1, executes=True, error=unreachable
+    )
+    await asyncio.gather(*(inserts.insert({"_id": n}) for n in range(3)))
+    assert await database["things"].count_documents({}) == 3
+
+
+class SteppingDown:
+    """A database whose primary steps down once, after it has written."""
+
+    def __init__(self, database: Database, field: str) -> None:
+        self.database, self.field, self.replies = database, field, 0
+
+    async def command(self, *arguments: Any, **options: Any) -> Any:
+        reply = await self.database.command(*arguments, **options)
+        self.replies += 1
+        if self.replies == 1:
+            error = {"index": 1, "code": 189, "errmsg": "stepping down"}
+            reply[self.field] = [error] if self.field == "writeErrors" else error
+        return reply
+
+
+@pytest.mark.parametrize("field", ["writeErrors", "writeConcernError"])
+async def test_group_whose_primary_steps_down_meanwhile_is_sent_again(
+    database: Database, field: str
+) -> None:
+    inserts = GroupCommit(database["things"])
+    inserts._database = stand_in = SteppingDown(database, field)  # type: ignore[assignment]
+    await asyncio.gather(*(inserts.insert({"_id": n}) for n in range(3)))
+    assert stand_in.replies == 2
+    assert await database["things"].count_documents({}) == 3
+
+
+async def test_insert_that_no_majority_confirms_in_time_fails(database: Database) -> None:
+    concern = WriteConcern(w=2, wtimeout=10)
+    inserts = GroupCommit(database["things"].with_options(write_concern=concern))
+    with pytest.raises(PyMongoError):
+        await inserts.insert({"_id": 1})
 
 
 async def test_insert_with_one_key_a_hundred_times_makes_one_document(database: Database) -> None:

@@ -1,5 +1,7 @@
 """Who is asking, in open mode."""
 
+from types import SimpleNamespace
+
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
@@ -61,5 +63,8 @@ def test_sender_other_than_the_user_is_forbidden() -> None:
 
 
 def test_user_with_stray_bytes_in_the_name_is_invalid() -> None:
-    # What aiohttp makes of a header that is not UTF-8.
-    assert refusal(sender_id="u", sender_name="\udcff") == "invalid"
+    # What aiohttp makes of a header that is not UTF-8; its mocked request cannot be made of it.
+    request = SimpleNamespace(headers={"X-User-Id": "u", "X-User-Name": "\udcff"}, query={})
+    with pytest.raises(RequestError) as raised:
+        user_of(request)  # type: ignore[arg-type]  # in place of a request
+    assert raised.value.code == "invalid"
