@@ -1,6 +1,7 @@
 """`python -m web`: one gateway process."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -42,12 +43,23 @@ async def serve(settings: Settings) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
         await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+        _calm_garbage_collector()
         log.info("gateway_started", extra={"port": settings.port})
         await stopping.wait()
         log.info("gateway_stopping")
     finally:
         await runner.cleanup()
     log.info("gateway_stopped")
+
+
+def _calm_garbage_collector() -> None:
+    """Look for cycles seldom: connections are many objects that stay, and are none.
+
+    By default a fifth of the time in which thousands of clients came went into walking over them,
+    in pauses of 0.1 s and more.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from typing import Final
 GATHER_SECONDS: Final = 0.02
 CROWD: Final = 5
 """So many in that time are taken for the first of thousands, as after a deploy."""
-CROWD_SECONDS: Final = 0.08
+CROWD_SECONDS: Final = 0.18
 
 
 async def gather(count_waiting: Callable[[], int]) -> None:

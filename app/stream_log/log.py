@@ -1,6 +1,6 @@
 """The stream log: append, position, read, fill."""
 
-import secrets
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -194,4 +194,5 @@ def _text(answer: object) -> str:
 
 
 def _fresh_epoch() -> str:
-    return secrets.token_hex(4)
+    # Made for every call and seldom used; no secret, so it is worth no call of the system.
+    return f"{random.getrandbits(32):08x}"
