@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
@@ -37,6 +38,12 @@ SHUTTING_DOWN: Final = 4010
 _connections = Gauge("hubbub_connections", "Clients connected to this gateway.", ["transport"])
 _streams = Gauge("hubbub_streams", "Streams that this gateway is subscribed to.")
 _slow = Counter("hubbub_slow_consumers_total", "Clients dropped because they did not keep up.")
+
+
+@cache
+def _gauge_of(transport_name: str) -> Gauge:
+    # Finding a metric's child costs more than counting.
+    return _connections.labels(transport_name)
 
 
 class Hub:
@@ -115,7 +122,7 @@ class Hub:
         """A client came."""
         self._connections.add(connection)
         self.sweep.add(connection)
-        _connections.labels(connection.transport_name).inc()
+        _gauge_of(connection.transport_name).inc()
         for arrived in self.arrivals:
             arrived(connection)
 
@@ -125,7 +132,7 @@ class Hub:
             return
         self._connections.discard(connection)
         self.sweep.discard(connection)
-        _connections.labels(connection.transport_name).dec()
+        _gauge_of(connection.transport_name).dec()
         for departed in self.departures:
             departed(connection)
         connection.is_closed = True

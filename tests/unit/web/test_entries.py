@@ -1,0 +1,100 @@
+"""Joins on their way to being memberships: whatever fails, those who come later are entered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import Any, cast
+
+import orjson
+import pytest
+from pymongo.errors import AutoReconnect
+
+from app.archive.channels import Channels
+from app.archive.members import Members, Pair
+from app.publisher import Publisher
+from web import crowds
+from web import entries as module
+from web.entries import Entries
+
+
+class Servers:
+    """MongoDB and Kafka as entries see them: every channel is open, nobody a member before."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[Pair]] = []
+        self.confirmed: list[Pair] = []
+        self.errors: list[Exception] = []
+        self.unheard: set[str] = set()
+
+    async def ensure(self, channel_ids: Collection[str]) -> dict[str, str]:
+        if self.errors:
+            raise self.errors.pop()
+        return dict.fromkeys(channel_ids, "open")
+
+    async def enter(self, pairs: Collection[Pair], is_open: Collection[str]) -> list[Pair]:
+        self.groups.append(list(pairs))
+        return [pair for pair in pairs if pair[0] in is_open]
+
+    async def publish_unstored(
+        self, _: Any, records: Iterable[tuple[str, bytes]], __: str
+    ) -> list[bool]:
+        return [orjson.loads(value)["userId"] not in self.unheard for _, value in records]
+
+    async def confirm(self, pairs: Collection[Pair]) -> None:
+        self.confirmed += pairs
+
+
+@pytest.fixture
+def servers() -> Servers:
+    return Servers()
+
+
+@pytest.fixture
+async def entries(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Entries]:
+    monkeypatch.setattr(crowds, "GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(crowds, "CROWD_SECONDS", 0.01)
+    entries = Entries(cast(Channels, servers), cast(Members, servers), cast(Publisher, servers))
+    yield entries
+    await entries.stop()
+
+
+async def test_joins_that_come_together_are_one_group(servers: Servers, entries: Entries) -> None:
+    for number in range(100):
+        entries.add(f"u{number}", ["c"])
+    entries.add("u0", ["c", "d"])
+    await asyncio.sleep(0.1)
+    assert [len(group) for group in servers.groups] == [101]
+    assert len(servers.confirmed) == 101
+
+
+@pytest.mark.parametrize("error", [AutoReconnect(), LookupError()])
+async def test_group_that_fails_takes_no_later_one_with_it(
+    servers: Servers, entries: Entries, error: Exception
+) -> None:
+    servers.errors.append(error)
+    entries.add("ann", ["c"])
+    await asyncio.sleep(0.05)
+    entries.add("bob", ["c"])
+    await asyncio.sleep(0.05)
+    entries.add("ann", ["c"])
+    await asyncio.sleep(0.05)
+    assert servers.confirmed == [("c", "bob"), ("c", "ann")]
+
+
+async def test_membership_that_kafka_has_not_got_is_not_confirmed(
+    servers: Servers, entries: Entries
+) -> None:
+    servers.unheard.add("bob")
+    for user in ("ann", "bob", "carol"):
+        entries.add(user, ["c"])
+    await asyncio.sleep(0.1)
+    assert servers.confirmed == [("c", "ann"), ("c", "carol")]
+
+
+async def test_joins_beyond_the_bound_are_left_to_the_next_join(
+    servers: Servers, entries: Entries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 2)
+    for user in ("ann", "bob", "carol"):
+        entries.add(user, ["c"])
+    await asyncio.sleep(0.1)
+    assert servers.groups == [[("c", "ann"), ("c", "bob")]]
