@@ -19,7 +19,7 @@ from typing import Any, Final
 from bench import workers
 from bench.arena import Arena, open_arena
 from bench.contestants import BENCH, REFERENCES, Contestant, Hubbub, install
-from bench.scenarios import CROWD, RESTART, SCENARIOS, WORKER, Scenario
+from bench.scenarios import CROWD, RESTART, SCENARIOS, STALLED, WORKER, Scenario
 from dev.errors import DevError
 from dev.processes import ROOT
 
@@ -43,12 +43,14 @@ class Size:
     backlog_share: float
     worker_backlog: int
     table_entries: int
+    stock_entries: int
+    """Of the table of stock Faust, which takes as long for a fifth."""
     crowd: int
     is_quick: bool
 
 
-FULL: Final = Size("full", 3, 3.0, 1.0, 1.0, 100_000, 1_000_000, 100_000, is_quick=False)
-QUICK: Final = Size("quick", 1, 1.0, 0.5, 0.1, 10_000, 50_000, 20_000, is_quick=True)
+FULL: Final = Size("full", 3, 3.0, 1.0, 1.0, 100_000, 1_000_000, 200_000, 100_000, is_quick=False)
+QUICK: Final = Size("quick", 1, 1.0, 0.5, 0.1, 10_000, 50_000, 10_000, 20_000, is_quick=True)
 
 
 @dataclass(slots=True)
@@ -86,6 +88,8 @@ class Campaign:
             for name in [name for name in contestants if name != "hubbub"]:
                 contestants.pop(name).stop()
             assert isinstance(hubbub, Hubbub)
+            if self._is_wanted(STALLED):
+                self._run_stalled(arena, hubbub)
             self._run_workers(arena, hubbub)
 
     def _start_all(self, stack: ExitStack, arena: Arena, folder: Path) -> dict[str, Contestant]:
@@ -180,6 +184,15 @@ class Campaign:
             raise
         return {**result, "connections": spec.get("connections", 1)}
 
+    # A client that stalls
+
+    def _run_stalled(self, arena: Arena, hubbub: Hubbub) -> None:
+        load = {**STALLED.load, **(STALLED.quick_load if self.size.is_quick else {})}
+        for number in self._passes():
+            for name in STALLED.contestants:
+                own = {**load, "is_stalled": name == "stalled"}
+                self._record(STALLED, name, number, partial(self._load, arena, hubbub, own))
+
     # The messages worker
 
     def _run_workers(self, arena: Arena, hubbub: Hubbub) -> None:
@@ -200,6 +213,9 @@ class Campaign:
         if self._is_wanted(RESTART):
             for number in self._passes():
                 self._record(RESTART, "full", number, lambda: self._restart(arena, hubbub))
+            for number in self._passes():
+                self._record(RESTART, "replay", number, lambda: self._replay(arena, hubbub))
+            self._restart_stock(arena)
         if self._is_wanted(CROWD):
             for number in self._passes():
                 for name in ("many", "two"):
@@ -223,9 +239,26 @@ class Campaign:
 
     def _restart(self, arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
         load = {"mode": "backlog", "posters": 1, "messages": 1}
+        entries = workers.count_entries(arena)
         result = self._load(arena, hubbub, load)
         hubbub.processes["messages.1"].wait_ready()
-        return result
+        return {"first_ms": result.get("first_ms"), "entries": entries, "seconds": 0.0, "cpu_s": {}}
+
+    def _replay(self, arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
+        entries = workers.count_entries(arena)
+        hubbub.stop_consumer()
+        workers.wipe_table(arena)
+        result = self._restart(arena, hubbub)
+        workers.wait_flushed(arena, entries)
+        return {**result, "entries": entries}
+
+    def _restart_stock(self, arena: Arena) -> None:
+        workers.prepare_stock(arena, self.size.stock_entries)
+        for number in self._passes():
+            self._record(
+                RESTART, "stock", number,
+                lambda: workers.restart_stock(arena, self.size.stock_entries),
+            )  # fmt: skip
 
     def save(self) -> None:
         """Write what there is; of scenarios that a full run leaves out the last runs stay."""

@@ -14,6 +14,7 @@ from bench.scenarios import (
     RESTART,
     SCENARIOS,
     SERVERS,
+    STALLED,
     WORKER,
     WORKERS,
     Result,
@@ -87,7 +88,7 @@ def publish() -> None:
         "results": lambda: _compare(rows, SCENARIOS, ("hubbub", "python", "node", "echo")),
         "worker": lambda: "\n\n".join(
             _compare(rows, (scenario,), scenario.contestants)
-            for scenario in (WORKER, RESTART, CROWD)
+            for scenario in (WORKER, RESTART, CROWD, STALLED)
         ),
         "capacity": lambda: describe_needs(results["runs"]),
         "cpu": lambda: _share(results["runs"]),

@@ -91,6 +91,16 @@ def _gateway_kb_per_connection(result: Result) -> float | None:
     return sum(memory.get(name, 0) for name in GATEWAYS) / int(result["connections"])
 
 
+def _gateway_growth_kb(result: Result) -> float | None:
+    memory: Mapping[str, int] = result["memory_kb"]
+    return sum(memory.get(name, 0) for name in GATEWAYS)
+
+
+def _gateway_per_delivery(result: Result) -> float | None:
+    used = sum(result["cpu_s"].get(name, 0.0) for name in GATEWAYS)
+    return _each(used, result["delivered"])
+
+
 def _connect_cpu_us(result: Result) -> float | None:
     return own_cpu_seconds(result) / int(result["connections"]) * 1e6
 
@@ -195,7 +205,7 @@ RESTART: Final = Scenario(
     "restart",
     "a worker's restart with a full table",
     (Figure("first message delivered", "ms", _value("first_ms")),),
-    contestants=("empty", "full"),
+    contestants=("full", "empty", "replay", "stock"),
 )
 CROWD: Final = Scenario(
     "crowd",
@@ -203,4 +213,18 @@ CROWD: Final = Scenario(
     (CPU_MESSAGE, Figure("servers' CPU a message", "µs", server_per_message), ACCEPTED),
     {"mode": "closed", "posters": 64, "senders": 2},
     contestants=("many", "two"),
+)
+STALLED: Final = Scenario(
+    "stalled",
+    "10 messages a second to 1,000 clients, beside one that stalls",
+    (
+        E2E_P50,
+        E2E_P99,
+        Figure("gateway's CPU a delivery", "µs", _gateway_per_delivery),
+        Figure("gateway's memory grew by", "KB", _gateway_growth_kb),
+        Figure("lost", "pairs", _value("lost")),
+    ),
+    {"mode": "beside", "rate": 10, "connections": 1000, "seconds": 6.0},
+    contestants=("stalled", "reading"),
+    quick_load={"connections": 200},
 )

@@ -15,6 +15,7 @@ from app.outgoing import encode_change
 from app.settings import Settings
 from app.topics import MESSAGES, partition_of
 
+CHANGELOG: Final = next(name for name in MESSAGES.changelogs if "read_state" in name)
 _AT_A_TIME: Final = 2000
 
 
@@ -66,7 +67,7 @@ async def seed_members(
         for channel, count in channels.items():
             partition = partition_of(channel.encode(), partitions)
             for users in _chunks(count):
-                await _send_read_states(producer, partition, channel, users)
+                await _send_read_states(producer, CHANGELOG, partition, channel, users)
                 if channel == crowd:
                     await members.note({(channel, user): now for user in users})
     finally:
@@ -78,10 +79,24 @@ def _chunks(count: int) -> Iterator[list[str]]:
         yield [f"member-{n}" for n in range(start, min(count, start + _AT_A_TIME))]
 
 
+async def seed_changelog(settings: Settings, changelog: str, partitions: int, count: int) -> None:
+    """Fill a changelog with read states, partition after partition."""
+    producer = create_producer(settings)
+    await producer.start()
+    try:
+        for number, users in enumerate(_chunks(count)):
+            await _send_read_states(producer, changelog, number % partitions, "room", users)
+    finally:
+        await producer.stop()
+
+
 async def _send_read_states(
-    producer: AIOKafkaProducer, partition: int, channel: str, users: Sequence[str]
+    producer: AIOKafkaProducer,
+    changelog: str,
+    partition: int,
+    channel: str,
+    users: Sequence[str],
 ) -> None:
-    changelog = next(name for name in MESSAGES.changelogs if "read_state" in name)
     value = orjson.dumps(
         {"read": 0, "mentions": [], "position": ["00000000", partition, 0], "left": False}
     )

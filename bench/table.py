@@ -7,14 +7,25 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.scenarios import CROWD, RESTART, SCENARIOS, WORKER, Figure, Scenario, is_client_bound
+from bench.scenarios import (
+    CROWD,
+    RESTART,
+    SCENARIOS,
+    STALLED,
+    WORKER,
+    Figure,
+    Scenario,
+    is_client_bound,
+)
 
-EVERY: Final = (*SCENARIOS, WORKER, RESTART, CROWD)
+EVERY: Final = (*SCENARIOS, WORKER, RESTART, CROWD, STALLED)
 BY_NAME: Final = {scenario.name: scenario for scenario in EVERY}
 TITLES: Final = {
     "hubbub": "Hubbub", "python": "python-socketio", "node": "Node", "echo": "client's limit",
     "plain": "plain loop", "empty": "empty table", "full": "full table",
+    "replay": "full table, Redis empty", "stock": "stock Faust, a fifth of the entries",
     "many": "many members", "two": "2 members",
+    "stalled": "it stalls", "reading": "it reads",
 }  # fmt: skip
 Runs = Sequence[Mapping[str, Any]]
 

@@ -10,18 +10,22 @@ from aiokafka.admin import NewTopic
 from redis import Redis
 
 from app.archive.indexes import ensure_indexes
-from app.clients import create_admin, open_mongodb
+from app.clients import create_admin, create_producer, open_mongodb
 from app.keys import TableKey, newest_number
 from app.settings import Settings
 from app.topics import MESSAGES
 from bench.arena import Arena
 from bench.contestants import BENCH, Hubbub
 from bench.load.processes import read_cpu_seconds
-from bench.seeding import seed_members, seed_messages
+from bench.seeding import seed_changelog, seed_members, seed_messages
 from dev.processes import Process
 
 PLAIN_TOPIC: Final = "plain-messages"
 PLAIN_DATABASE: Final = "plain_worker"
+STOCK: Final = BENCH / "peers" / "stock" / "worker.py"
+STOCK_TOPIC: Final = "stock-messages"
+STOCK_CHANGELOG: Final = "stock-group-read_state-changelog"
+STOCK_HANDLED: Final = "stock:handled"
 CHANNELS: Final = 100
 _LOOK_SECONDS: Final = 0.02
 _MOST_SECONDS: Final = 180.0
@@ -143,15 +147,85 @@ def fill_table(arena: Arena, hubbub: Hubbub, channels: Mapping[str, int], *, cro
         database.client.close()
 
     asyncio.run(seed())
-    keys = [TableKey(MESSAGES.group, "read_state", number).data for number in range(partitions)]
-    with _open_redis(arena.settings) as redis:
-
-        def entries() -> int:
-            return sum(int(redis.hlen(key)) for key in keys)
-
-        began = time.perf_counter()
-        wanted = entries() + sum(channels.values())
-        hubbub.start_consumer()
-        _wait(entries, wanted)
+    began = time.perf_counter()
+    wanted = count_entries(arena) + sum(channels.values())
+    hubbub.start_consumer()
+    wait_flushed(arena, wanted)
     hubbub.processes["messages.1"].wait_ready()
     return time.perf_counter() - began
+
+
+def count_entries(arena: Arena) -> int:
+    """How many entries the table of read states has in Redis."""
+    with _open_redis(arena.settings) as redis:
+        return sum(int(redis.hlen(key.data)) for key in _table_keys(arena))
+
+
+def wipe_table(arena: Arena) -> None:
+    """Take the table of read states from Redis: the next worker replays its changelog."""
+    with _open_redis(arena.settings) as redis:
+        redis.delete(*(name for key in _table_keys(arena) for name in (key.data, key.meta)))
+
+
+def wait_flushed(arena: Arena, wanted: int) -> None:
+    """Return when the table in Redis has so many entries again."""
+    _wait(lambda: count_entries(arena), wanted)
+
+
+def _table_keys(arena: Arena) -> list[TableKey]:
+    partitions = range(arena.settings.topic_partitions)
+    return [TableKey(MESSAGES.group, "read_state", number) for number in partitions]
+
+
+# Stock Faust
+
+
+def prepare_stock(arena: Arena, entries: int) -> None:
+    """Make its topics, and fill its changelog with read states as Hubbub's has them."""
+    partitions = arena.settings.topic_partitions
+
+    async def prepare() -> None:
+        admin = create_admin(arena.settings)
+        await admin.start()
+        compacted = {"cleanup.policy": "compact"}
+        await admin.create_topics(
+            [
+                NewTopic(STOCK_TOPIC, partitions, 1),
+                NewTopic(STOCK_CHANGELOG, partitions, 1, topic_configs=compacted),
+            ]
+        )
+        await admin.close()
+        await seed_changelog(arena.settings, STOCK_CHANGELOG, partitions, entries)
+
+    asyncio.run(prepare())
+
+
+def restart_stock(arena: Arena, entries: int) -> dict[str, Any]:
+    """Start it with a record waiting; return when it has handled that, and kill it."""
+
+    async def post() -> None:
+        producer = create_producer(arena.settings)
+        await producer.start()
+        await producer.send_and_wait(STOCK_TOPIC, b"{}", partition=0)
+        await producer.stop()
+
+    asyncio.run(post())
+    environment = {
+        **arena.environment,
+        "STOCK_PARTITIONS": str(arena.settings.topic_partitions),
+    }
+    folder = arena.servers[0].folder.parent
+    worker = Process("stock", ["python", str(STOCK)], environment=environment, folder=folder)
+    with _open_redis(arena.settings) as redis:
+        redis.delete(STOCK_HANDLED)
+        began = time.perf_counter()
+        worker.start()
+        try:
+            _wait(lambda: int(redis.exists(STOCK_HANDLED)), 1)
+            seconds = time.perf_counter() - began
+            if (found := int(redis.get(STOCK_HANDLED) or 0)) != entries:
+                raise TimeoutError(f"stock Faust began with {found:,} of {entries:,} entries")
+        finally:
+            # In good order: the next one must not wait for the end of its session.
+            worker.stop()
+    return {"first_ms": seconds * 1000, "entries": entries, "seconds": seconds, "cpu_s": {}}

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from bench.load.dialects import DIALECTS
+from bench.load.odd import Odd
 from bench.load.posters import Poster
 from bench.load.processes import read_cpu_seconds
 from bench.load.subscribers import Subscribers
@@ -47,6 +48,8 @@ class Spec:
     """Posted in a backlog."""
     senders: int = 64
     """Users who post."""
+    is_stalled: bool = False
+    """Whether the odd client reads nothing."""
     warm_seconds: float = 1.0
     seconds: float = 3.0
 
@@ -156,6 +159,23 @@ class Load:
         await self._drain()
         late_ms = percentile(late, 0.99) or 0.0
         self.window.values["late_p99_ms"] = late_ms * 1000
+
+    # The same, while one more client in a channel of its own is given more than anybody could read.
+
+    async def _beside(self) -> None:
+        spec = self.spec
+        odd = Odd(
+            spec.port, DIALECTS[spec.dialect], f"{spec.prefix}-odd", is_stalled=spec.is_stalled
+        )
+        await odd.connect()
+        await self._settle()
+        timetable = asyncio.create_task(self._post_by_timetable())
+        odd.flood()
+        await self._measure()
+        is_cut_off = await odd.close()
+        await timetable
+        await self._drain()
+        self.window.values["odd_cut_off"] = is_cut_off
 
     async def _post_by_timetable(self) -> list[float]:
         """Return how late each post was, in seconds."""

@@ -13,8 +13,11 @@ _LENGTH: Final = re.compile(rb"(?i)content-length: *(\d+)")
 class Poster(asyncio.Protocol):
     """One connection, one post at a time."""
 
-    def __init__(self, port: int, number: int, sender: str, tally: Tally) -> None:
+    def __init__(
+        self, port: int, number: int, sender: str, tally: Tally, length: int = CONTENT_LENGTH
+    ) -> None:
         self.number = number
+        self._length = length
         self._sender = sender
         self._port = port
         self._tally = tally
@@ -28,10 +31,10 @@ class Poster(asyncio.Protocol):
         await loop.create_connection(lambda: self, "127.0.0.1", self._port)
 
     async def post(self, channel: int, channel_id: str) -> bool:
-        """Post a message of 120 characters; return whether it was accepted."""
+        """Post a message; return whether it was accepted."""
         assert self._transport is not None
         message = self._tally.send(channel, self.number)
-        content = mark(message).ljust(CONTENT_LENGTH, "x")
+        content = mark(message).ljust(self._length, "x")
         body = (
             f'{{"content":"{content}","channelId":"{channel_id}",'
             f'"senderId":"{self._sender}","senderName":"Ann"}}'
