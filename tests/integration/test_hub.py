@@ -4,6 +4,8 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
+import orjson
 import pytest
 from redis.asyncio import Redis as RedisClient
 
@@ -272,6 +274,31 @@ async def test_slow_client_is_dropped_and_costs_the_others_nothing(realtime: Rea
             while not slow.transport.is_closing():
                 await asyncio.sleep(0.02)
     stalled.close()
+
+
+async def test_slow_client_that_reads_on_is_told_4009_and_resumes_without_loss(
+    realtime: Realtime,
+) -> None:
+    seen: list[int] = []
+    async with WsClient(realtime.url) as client:
+        cursor = (await client.join("c1"))["cursor"]
+        stream = next(s for s in realtime.hub.streams if s.key.id == "c1")
+        # It asks for nothing meanwhile, so what comes is not even read from its socket.
+        sent = 0
+        async with asyncio.timeout(60):
+            while stream.followers:
+                await realtime.append("c1", 500)
+                sent += 500
+        while (message := await client.socket.receive()).type is aiohttp.WSMsgType.TEXT:
+            frame = orjson.loads(message.data)
+            seen.append(frame["seq"])
+            cursor = frame["cursor"]
+        assert client.socket.close_code == 4009
+    async with WsClient(realtime.url) as client:
+        joined = await client.join("c1", since=cursor)
+        seen += [frame["seq"] for frame in await client.events(sent - len(seen))]
+    assert joined["recovered"] == "log"
+    assert seen == list(range(1, sent + 1))
 
 
 async def test_events_that_may_be_lost_are_dropped_first(realtime: Realtime) -> None:
