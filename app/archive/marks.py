@@ -12,9 +12,11 @@ from app.archive.applied import Applied, in_groups, require_numbers, write
 from app.archive.documents import Document
 from app.clients import Database
 from app.errors import PartitionLost
+from app.gathering import Gathering
 
 _CHANNELS_PER_QUERY: Final = 100
 _DUPLICATE_KEY: Final = 11000
+_CONFIRMED_AT_ONCE: Final = 1000
 _IMMUTABLE: Final = 66
 """What `require_numbers` fails with."""
 _NOT_PRIMARY: Final = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
@@ -67,6 +69,7 @@ class Marks:
         self._database = database
         self._messages = database["messages"]
         self._barriers = database["barriers"]
+        self._confirming = Gathering(self._write_barrier, _CONFIRMED_AT_ONCE)
 
     async def find_all(self, message_ids: Iterable[str]) -> dict[str, Document]:
         """Return the documents of many messages, by id."""
@@ -179,11 +182,15 @@ class Marks:
         Raises:
             Elected: there is another primary now; the batch must not be acknowledged.
         """
-        change = {"$currentDate": {"at": True}}
-        result = await self._barriers.update_one({"_id": owner}, change, upsert=True)
-        now = (result.raw_result or {}).get("electionId")
-        if now != election:
+        if await self._confirming.ask(owner) != election:
             raise Elected("MongoDB has elected while a batch was written; it comes again")
+
+    async def _write_barrier(self, owners: Sequence[str]) -> list[Election]:
+        # A write on a majority waits for the journals and the network: one is as good a barrier for
+        # all partitions that asked before it began.
+        change = {"$currentDate": {"at": True}}
+        result = await self._barriers.update_one({"_id": owners[0]}, change, upsert=True)
+        return [(result.raw_result or {}).get("electionId")] * len(owners)
 
 
 def _raise(failure: dict[str, Any]) -> None:

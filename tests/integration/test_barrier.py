@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo.errors import AutoReconnect, PyMongoError
 from redis.asyncio import Redis as RedisClient
 
@@ -56,6 +57,29 @@ async def test_barrier_after_an_election_fails(database: Database) -> None:
     with pytest.raises(Elected):
         await marks.confirm("worker", election)
     await marks.confirm("worker", await marks.election())
+
+
+async def test_barriers_that_come_while_one_is_under_way_are_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks, written = Marks(database), list[int]()
+    write = marks._confirming._ask_all
+
+    async def count_and_write(owners: list[str]) -> Any:
+        written.append(len(owners))
+        return await write(owners)
+
+    monkeypatch.setattr(marks._confirming, "_ask_all", count_and_write)
+    election = await marks.election()
+    first = asyncio.create_task(marks.confirm("worker", election))
+    while not written:
+        await asyncio.sleep(0)
+    later = [marks.confirm("worker", election) for _ in range(5)]
+    wrong = marks.confirm("worker", ObjectId())
+    *confirmed, refused = await asyncio.gather(first, *later, wrong, return_exceptions=True)
+    assert confirmed == [None] * 6
+    assert isinstance(refused, Elected)
+    assert written == [1, 6]
 
 
 async def test_number_that_another_message_has_is_a_conflict(database: Database) -> None:
