@@ -134,3 +134,57 @@ async def test_keyboard_alone_is_enough(browser: Browser, gateway: Process, chan
         await keyboard.press("Alt+ArrowUp")
         await expect(anna.page).to_have_title(re.compile(f"#{channel} "))
         await expect(anna.field).to_be_focused()
+
+
+async def test_reply_names_whom_it_answers_for_both(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    async with open_window(browser, "Anna") as anna, open_window(browser, "Ben") as ben:
+        await anna.enter(gateway.url, channel)
+        await ben.enter(gateway.url, channel)
+        await anna.say("Shall we meet?", "something else")
+        await ben.message("Shall we meet?").hover()
+        await ben.message("Shall we meet?").get_by_role("button", name="Reply").click()
+        await expect(ben.page.get_by_role("status")).to_contain_text(
+            ["Reply to Anna: Shall we meet?"]
+        )
+        await expect(ben.field).to_be_focused()
+        await ben.field.press_sequentially("At eight")
+        await ben.field.press("Enter")
+        reply = anna.message("At eight").locator(".parent")
+        await expect(reply).to_have_text("In reply to Anna: Shall we meet?")
+        await expect(ben.message("At eight").locator(".parent")).to_have_count(1)
+        await expect(ben.page.locator("#reply")).to_be_hidden()
+
+        question = anna.message("Shall we meet?").first
+        await question.hover()
+        await question.get_by_role("button", name="Delete").click()
+        await anna.page.locator("#deletion").get_by_role("button", name="Delete").click()
+        await expect(ben.message("At eight").locator(".parent")).to_have_text(
+            "In reply to a deleted message"
+        )
+
+
+async def test_reply_by_keyboard_is_cancelled_by_escape_and_belongs_to_its_channel(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    async with open_window(browser, "Anna") as anna:
+        await anna.enter(gateway.url, channel)
+        await anna.say("one")
+        await anna.until_settled(1)
+        banner = anna.page.locator("#reply")
+        await anna.message("one").focus()
+        await anna.page.keyboard.press("a")
+        await expect(banner).to_be_visible()
+        await anna.page.keyboard.press("Escape")
+        await expect(banner).to_be_hidden()
+        await anna.message("one").focus()
+        await anna.page.keyboard.press("a")
+        await anna.go_to(f"{channel}-other")
+        await expect(banner).to_be_hidden()
+        await anna.go_to(channel)
+        await expect(banner).to_be_visible()
+        await anna.page.get_by_role("button", name="Cancel the reply").click()
+        await anna.say("two")
+        await anna.until_settled(2)
+        assert await anna.page.locator(".parent").count() == 0

@@ -2,7 +2,7 @@
 
 import { avatar, byId, element } from "./elements.js";
 import { mentionsIn } from "./content.js";
-import { fit } from "./message.js";
+import { fit, lineOf } from "./message.js";
 
 const LONGEST = 4000;
 /** From here on the length is shown. */
@@ -16,6 +16,8 @@ export class Composer {
   #list = byId("suggestions");
   /** What was begun in other channels. @type {Map<string, string>} */
   #begun = new Map();
+  /** What is answered, by channel. @type {Map<string, import("./client/timeline.js").Message>} */
+  #answered = new Map();
   #channelId = "";
   #chosen = 0;
 
@@ -34,11 +36,18 @@ export class Composer {
       if (event.key === "Enter" && !event.shiftKey) {
         event.preventDefault();
         byId("composer").requestSubmit();
+      } else if (event.key === "Escape" && this.#answered.has(this.#channelId)) {
+        event.preventDefault();
+        this.#answer(null);
       } else if (event.key === "ArrowUp" && !this.#field.value && !event.altKey) {
         event.preventDefault();
         onUp();
       }
     });
+    byId("reply-cancel").onclick = () => {
+      this.#answer(null);
+      this.focus();
+    };
     byId("composer").onsubmit = (event) => {
       event.preventDefault();
       if (this.#send()) onSend();
@@ -49,12 +58,26 @@ export class Composer {
     this.#field.focus();
   }
 
+  /** Answer a message with the next that is sent. */
+  reply(message) {
+    this.#answer(message);
+    this.focus();
+  }
+
+  #answer(message) {
+    if (message) this.#answered.set(this.#channelId, message);
+    else this.#answered.delete(this.#channelId);
+    byId("reply").hidden = !message;
+    byId("reply-text").textContent = message ? `Reply to ${lineOf(message)}` : "";
+  }
+
   #open() {
     const { channel } = this.#chat;
     if (channel.id === this.#channelId) return;
     this.#begun.set(this.#channelId, this.#field.value);
     this.#channelId = channel.id;
     this.#field.value = this.#begun.get(channel.id) ?? "";
+    this.#answer(this.#answered.get(channel.id) ?? null);
     this.#label();
     this.#resize();
   }
@@ -86,7 +109,12 @@ export class Composer {
     const { channel, client, people, user } = this.#chat;
     people.delete(user.id);
     const mentions = [...new Set(mentionsIn(content, people).map((it) => it.userId))].slice(0, 50);
-    client.send(channel.id, content, mentions.length ? { mentions } : {});
+    const replyTo = this.#answered.get(channel.id)?.id;
+    client.send(channel.id, content, {
+      ...(mentions.length ? { mentions } : {}),
+      ...(replyTo ? { replyTo } : {}),
+    });
+    this.#answer(null);
     this.#field.value = "";
     this.#resize();
     this.#closeSuggestions();

@@ -142,6 +142,7 @@ export class Log {
     };
     const isFirst = (senderId, createdAt) =>
       before?.senderId !== senderId || Date.parse(createdAt) - Date.parse(before.createdAt) > GROUP_MS;
+    const parentOf = ({ replyTo }) => (replyTo ? channel.timeline.get(replyTo) : undefined);
     for (const message of channel.timeline.messages) {
       addDay(message.createdAt);
       if (!isDivided && message.number > readBefore && message.senderId !== user.id) {
@@ -150,26 +151,35 @@ export class Log {
         items.push({ key: "new", made: "", create });
         before = null;
       }
-      const first = isFirst(message.senderId, message.createdAt);
+      const parent = parentOf(message);
+      const first = message.replyTo !== null || isFirst(message.senderId, message.createdAt);
       items.push({
         key: message.id,
-        made: `${message.rev} ${first}`,
+        made: `${message.rev} ${first} ${parent?.rev}`,
         create: () =>
-          messageNode(message, { isFirst: first, people, ownId: user.id, actions: this.#actions }),
+          messageNode(message, {
+            isFirst: first,
+            people,
+            ownId: user.id,
+            parent,
+            actions: this.#actions,
+          }),
       });
       before = message;
     }
     for (const draft of channel.openDrafts) {
       addDay(draft.createdAt);
-      const first = isFirst(user.id, draft.createdAt);
+      const parent = parentOf(draft);
+      const first = draft.replyTo !== null || isFirst(user.id, draft.createdAt);
       items.push({
         key: `draft ${draft.nonce}`,
-        made: `${draft.state} ${first}`,
+        made: `${draft.state} ${first} ${parent?.rev}`,
         create: () =>
           draftNode(draft, {
             isFirst: first,
             user,
             people,
+            parent,
             onRetry: () => this.#chat.client.resend(channel.id, draft),
             onDiscard: () => this.#chat.client.discard(channel.id, draft),
           }),

@@ -50,6 +50,7 @@ function open(user, channelId) {
     remove: async (message) => {
       if (await isDeletionMeant(message)) await client.delete(message.id).catch(() => {});
     },
+    reply: (message) => composer.reply(message),
     leave: () => composer.focus(),
   });
   const composer = new Composer(chat, {

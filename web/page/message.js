@@ -10,11 +10,18 @@ import { clockOf, fullTimeOf, shortClockOf } from "./times.js";
  * @property {(message: object, emoji: string) => void} toggle
  * @property {(message: object, content: string) => Promise<void>} edit
  * @property {(message: object) => void} remove
+ * @property {(message: object) => void} reply answer it
  * @property {() => void} leave give the focus back to the field
  */
 
-/** The node of a message that has come back as an event. */
-export function messageNode(message, { isFirst, people, ownId, actions }) {
+/** How much of a message stands above its answer. */
+const QUOTED = 160;
+
+/**
+ * The node of a message that has come back as an event; `parent` is what it answers, if that is
+ * loaded.
+ */
+export function messageNode(message, { isFirst, people, ownId, parent, actions }) {
   const isOwn = message.senderId === ownId;
   const mentioned = new Map(message.mentions.map((id) => [id, people.get(id) ?? id]));
   const node = frameOf(message.senderId, message.senderName, message.createdAt, isFirst);
@@ -26,12 +33,16 @@ export function messageNode(message, { isFirst, people, ownId, actions }) {
     text.append(" ", element("span", { className: "edited", title }, "(edited)"));
   }
   const body = node.querySelector(".body");
+  if (message.replyTo) body.append(parentOf(parent));
   body.append(text);
   if (message.reactions.length) body.append(reactionsOf(message, people, ownId, actions));
 
   const tools = element("div", { className: "tools", role: "group", "aria-label": "Actions" });
   const react = iconButton("smile", "Add a reaction", () => actions.pick(message, react));
-  tools.append(react);
+  tools.append(
+    react,
+    iconButton("reply", "Reply", () => actions.reply(message)),
+  );
   if (isOwn) {
     tools.append(
       iconButton("edit", "Edit", () => beginEdit(node, message, actions)),
@@ -42,6 +53,7 @@ export function messageNode(message, { isFirst, people, ownId, actions }) {
   node.onkeydown = (event) => {
     if (event.target !== node || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "r") actions.pick(message, node);
+    else if (event.key === "a") actions.reply(message);
     else if (event.key === "e" && isOwn) beginEdit(node, message, actions);
     else if (event.key === "Delete" && isOwn) actions.remove(message);
     else return;
@@ -52,11 +64,12 @@ export function messageNode(message, { isFirst, people, ownId, actions }) {
 }
 
 /** The node of a message of one's own that is on its way. */
-export function draftNode(draft, { isFirst, user, people, onRetry, onDiscard }) {
+export function draftNode(draft, { isFirst, user, people, parent, onRetry, onDiscard }) {
   const node = frameOf(user.id, user.name, draft.createdAt, isFirst);
   node.classList.add("draft", `is-${draft.state}`);
   const mentioned = new Map((draft.frame.mentions ?? []).map((id) => [id, people.get(id) ?? id]));
   const body = node.querySelector(".body");
+  if (draft.replyTo) body.append(parentOf(parent));
   body.append(element("div", { className: "text" }, contentOf(draft.content, mentioned, user.id)));
   if (draft.state === "failed") {
     const button = (name, onclick) =>
@@ -68,6 +81,17 @@ export function draftNode(draft, { isFirst, user, people, onRetry, onDiscard }) 
     body.append(element("span", { className: "visually-hidden" }, "Sending"));
   }
   return node;
+}
+
+/** Whom a message answers, and a line of it. */
+export function lineOf({ senderName, content }) {
+  return `${senderName}: ${content.slice(0, QUOTED).replace(/\s+/g, " ")}`;
+}
+
+function parentOf(parent) {
+  const line = parent ? (parent.deleted ? "a deleted message" : lineOf(parent)) : "an earlier message";
+  const said = element("span", { className: "visually-hidden" }, "In reply to ");
+  return element("p", { className: "parent ellipsis" }, said, line);
 }
 
 function frameOf(userId, userName, createdAt, isFirst) {
