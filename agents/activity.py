@@ -91,26 +91,34 @@ class ActivityRule:
 def find_effects(roster: Roster, work: Work, now_ms: int) -> Effects:
     """Return what a batch comes to; changes nothing."""
     effects = Effects()
+    names: dict[tuple[str, str], str] = {}
     for item in work.received:
         event = item.event
         if isinstance(event, SessionEvent):
             key = (event.channel_id, event.user_id)
             held = effects.users[key] if key in effects.users else roster.find(*key)
             position = Position(work.source.incarnation, work.source.partition, item.offset)
-            effects.users[key] = apply(held, event, position, now_ms)
+            effects.users[key] = active = apply(held, event, position, now_ms)
+            known = active or held
+            if known is not None and _name_of(active) != _name_of(roster.find(*key)):
+                # Told even if it comes to nothing in the end: an attempt that was cut off may have
+                # told, and written into the list, what was so in between.
+                names[key] = known.name
         elif isinstance(event, ActiveUsersWanted):
             effects.wanted.add(event.channel_id)
         elif isinstance(event, Typing) and not _is_stale(item, now_ms):
             effects.typing[event.channel_id, event.user_id] = event.user_name
     for (channel_id, user_id), active in list(effects.users.items()):
-        before = roster.find(channel_id, user_id)
-        if active is before:
+        if active is roster.find(channel_id, user_id):
             del effects.users[channel_id, user_id]
-        elif active is None and before is not None:
-            effects.changes[channel_id].append(Change(user_id, before.name, has_come=False))
-        elif active is not None and (before is None or before.name != active.name):
-            effects.changes[channel_id].append(Change(user_id, active.name, has_come=True))
+        if (name := names.get((channel_id, user_id))) is not None:
+            last = name if active is None else active.name
+            effects.changes[channel_id].append(Change(user_id, last, active is not None))
     return effects
+
+
+def _name_of(active: Active | None) -> str | None:
+    return None if active is None else active.name
 
 
 def _is_stale(item: Received, now_ms: int) -> bool:

@@ -47,14 +47,31 @@ RARE: dict[str, tuple[list[Step], int]] = {
         ],
         3,
     ),
-    "the user's own message, and one that names them, are deleted before they have a number": (
+    "a user comes by a batch that is cut off, and leaves before it comes again": (
+        [
+            ("session", (0, 0, 0, 0, 0)),
+            ("work", (3, 20, 0, 5)),
+            ("hear", (1, 6)),
+            ("session", (0, 0, 0, 2, 0)),
+            ("work", (3, 20, 0, 0)),
+        ],
+        0,
+    ),
+    "the user's own message is deleted before it has a number": (
         [
             ("member", (1, 0, 1)),
             ("work", (0, 20, 0, 0)),
             ("post", (1, 0, 0, 0)),
             ("delete", (0, 0, 0)),
+        ],
+        2,
+    ),
+    "a message that names the user is deleted before it has a number": (
+        [
+            ("member", (1, 0, 1)),
+            ("work", (0, 20, 0, 0)),
             ("post", (0, 0, 2, 0)),
-            ("delete", (0, 1, 0)),
+            ("delete", (0, 0, 0)),
         ],
         2,
     ),
