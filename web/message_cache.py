@@ -14,7 +14,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from app.archive.documents import render
+from app.archive.documents import Document, render
 from app.archive.messages import Messages
 from app.clients import MONGODB_SECONDS, answering
 from app.errors import FieldError, RequestError, Unavailable
@@ -146,10 +146,21 @@ class MessageCache:
         up_to = None if position is None else position.number
         async with answering("mongodb", MONGODB_SECONDS):
             documents = await self._messages.page(channel_id, CACHE_LENGTH, up_to=up_to)
+            is_whole = position is None or await self._reaches(channel_id, documents, position)
         messages = [render(document) for document in documents]
-        if position is not None and messages:
+        if position is not None and messages and is_whole:
             await self._fill(channel_id, position, messages)
         return Run(messages, is_whole=len(messages) < CACHE_LENGTH)
+
+    async def _reaches(
+        self, channel_id: str, newest: Sequence[Document], position: Position
+    ) -> bool:
+        """Whether MongoDB has every number that Redis knows. It may have lost the last ones with a
+        primary: until they are given again, a list would lack what no event brings it."""
+        if newest and newest[0]["number"] >= position.number:
+            return True
+        # Unless the newest are deleted.
+        return await self._messages.highest_number(channel_id) >= position.number
 
     async def _fill(self, channel_id: str, position: Position, messages: Sequence[bytes]) -> None:
         try:

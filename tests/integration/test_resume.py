@@ -119,6 +119,41 @@ async def test_history_covers_what_comes_while_it_is_read(realtime: Realtime) ->
     assert numbers == list(range(1, 421))
 
 
+async def test_history_waits_for_numbers_that_mongodb_has_lost(realtime: Realtime) -> None:
+    await realtime.append("c1", 2, stored=True)
+    cursor = await last_cursor(realtime, "c1")
+    await realtime.append("c1", 3, stored=True)
+    await realtime.redis.delete(channel_stream("c1").log)
+    lost = await realtime.documents.find({"channelId": "c1", "number": {"$gte": 4}}).to_list(None)
+    await realtime.documents.update_many({"number": {"$gte": 4}}, {"$unset": {"number": ""}})
+    async with WsClient(realtime.url) as client:
+        assert (await client.join("c1", cursor))["recovered"] == "history"
+        await asyncio.sleep(1)  # Their batch is on its way to coming again.
+        for document in lost:
+            number = {"$set": {"number": document["number"]}}
+            await realtime.documents.update_one({"_id": document["_id"]}, number)
+        page = await client.until("history")
+    assert [message["number"] for message in page["messages"]] == [3, 4, 5]
+
+
+async def test_history_goes_on_without_numbers_that_never_come_back(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.fan_out.pages.PATIENCE_SECONDS", 0.6)
+    await realtime.append("c1", 2, stored=True)
+    cursor = await last_cursor(realtime, "c1")
+    await realtime.append("c1", 2, stored=True)
+    await realtime.redis.delete(channel_stream("c1").log)
+    await realtime.documents.delete_one({"channelId": "c1", "number": 4})
+    async with WsClient(realtime.url) as client:
+        assert (await client.join("c1", cursor))["recovered"] == "history"
+        page = await client.until("history")
+        await realtime.append("c1", stored=True)
+        live = await client.next()
+    assert [message["number"] for message in page["messages"]] == [3]
+    assert live["data"]["number"] == 5
+
+
 async def test_cursor_of_another_epoch_continues_from_history(realtime: Realtime) -> None:
     await realtime.append("c1", 5, stored=True)
     cursor = await last_cursor(realtime, "c1")

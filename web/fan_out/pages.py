@@ -4,6 +4,8 @@ After a gateway's death its clients come back together, most with one cursor: on
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
@@ -15,8 +17,15 @@ from app.stream_log.cursor import Position
 from app.stream_log.log import READ_COUNT, StreamLog
 from web.fan_out.frames import Batch
 
+log = logging.getLogger(__name__)
+
 PAGE_BYTES: Final = 256 * 1024
 HISTORY_PAGE: Final = 100
+
+PATIENCE_SECONDS: Final = 15.0
+"""A worker that meets a rollback leaves, comes again and numbers the same messages alike."""
+
+_LOOK_SECONDS: Final = 0.5
 
 Value = TypeVar("Value")
 
@@ -117,11 +126,24 @@ class HistoryPages:
     async def between(
         self, channel_id: str, position: Position, after: int
     ) -> Sequence[tuple[int, bytes]]:
-        """Up to 100 messages with numbers above `after` up to the position's: number and JSON."""
+        """Up to 100 messages with numbers above `after` up to the position's: number and JSON.
+
+        Numbers that MongoDB has lost with a primary are waited for: their messages have been live
+        already, and no event will bring them to this client.
+        """
 
         async def read() -> Sequence[tuple[int, bytes]]:
             up_to = position.number
-            return _render(await self._history.between(channel_id, after, up_to, HISTORY_PAGE))
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while True:
+                found = await self._history.between(channel_id, after, up_to, HISTORY_PAGE)
+                if len(found) == HISTORY_PAGE or (found and found[-1]["number"] == up_to):
+                    break
+                if time.monotonic() >= deadline:
+                    log.warning("history_ends_early", extra={"channel": channel_id})
+                    break
+                await asyncio.sleep(_LOOK_SECONDS)
+            return _render(found)
 
         return await self._pages.get((channel_id, position, after), read)
 
