@@ -33,7 +33,7 @@ from web.rest import (
     statistics,
     unread,
 )
-from web.rest.bodies import answer
+from web.rest.bodies import answer, without_query
 from web.schemas import (
     ActiveUsersQuery,
     CreateChannel,
@@ -309,7 +309,8 @@ def add_routes(application: web.Application) -> None:
 
     application.router.add_get("/api/openapi.json", openapi)
     for call in CALLS:
+        handler = call.handler if call.query is not None else without_query(call.handler)
         if call.method == "GET":
-            application.router.add_get(call.path, call.handler)
+            application.router.add_get(call.path, handler)
         else:
-            application.router.add_route(call.method, call.path, call.handler)
+            application.router.add_route(call.method, call.path, handler)

@@ -429,6 +429,24 @@ async def test_page_with_a_wrong_query_is_refused(
     assert paths is None or found == paths
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/messages"),
+        ("GET", f"/api/messages/{new_id()}"),
+        ("GET", "/api/channels/c/stats"),
+        ("GET", "/ws"),
+    ],
+)
+async def test_query_of_a_call_that_has_none_is_refused(
+    client: Client, method: str, path: str
+) -> None:
+    unknown = await client.request(method, f"{path}?userId=u&limit=1")
+    assert await problem(unknown) == (422, "invalid", ["limit"])
+    twice = await client.request(method, f"{path}?userId=u&userId=v")
+    assert await problem(twice) == (422, "invalid", ["userId"])
+
+
 async def test_requests_are_counted_by_route(client: Client, channel: str) -> None:
     await sent(client, channel)
     await client.get(f"/api/messages/{new_id()}")
@@ -468,6 +486,36 @@ async def test_miss_that_an_append_overtakes_fills_nothing(
     monkeypatch.undo()
     assert await page(client, channelId=channel) == ([2, 1], None, "miss")
     assert await page(client, channelId=channel) == ([2, 1], None, "hit")
+
+
+async def test_miss_while_mongodb_lacks_numbers_fills_nothing(
+    client: Client, channel: str, database: Database
+) -> None:
+    for n in range(3):
+        await sent(client, channel, str(n))
+    await number_all(client, channel, database)
+    await forget(client, channel)
+    newest = {"channelId": channel, "number": 3}
+    lost = await database["messages"].find_one_and_update(newest, {"$unset": {"number": ""}})
+    assert lost is not None
+    assert await page(client, channelId=channel) == ([2, 1], None, "miss")
+    assert await page(client, channelId=channel) == ([2, 1], None, "miss")
+    await database["messages"].update_one({"_id": lost["_id"]}, {"$set": {"number": 3}})
+    assert await page(client, channelId=channel) == ([3, 2, 1], None, "miss")
+    assert await page(client, channelId=channel) == ([3, 2, 1], None, "hit")
+
+
+async def test_miss_while_the_newest_is_deleted_fills_the_list(
+    client: Client, channel: str, database: Database
+) -> None:
+    for n in range(2):
+        await sent(client, channel, str(n))
+    await number_all(client, channel, database)
+    await forget(client, channel)
+    newest = {"channelId": channel, "number": 2}
+    await database["messages"].update_one(newest, {"$set": {"deletedAt": datetime.now(UTC)}})
+    assert await page(client, channelId=channel) == ([1], None, "miss")
+    assert await page(client, channelId=channel) == ([1], None, "hit")
 
 
 async def test_page_while_the_list_is_something_else_comes_from_mongodb(

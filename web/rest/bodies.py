@@ -1,15 +1,17 @@
 """Requests and answers: what a request says, checked, and an answer of ready bytes."""
 
+from functools import wraps
 from typing import Final, TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
 from app.errors import FieldError, RequestError
 from app.ids import is_given_id, is_message_id
 from app.telemetry.tracing import traceparent_of
 from web.identity import User, user_of
-from web.parsing import parse
+from web.parsing import NAMED_ERRORS, parse
 
 JSON: Final = "application/json"
 
@@ -37,12 +39,34 @@ def read_query(request: web.Request, model: type[Model]) -> Model:
     Raises:
         RequestError: `invalid`, also if a parameter is given twice.
     """
+    return parse(model, _parameters(request))
+
+
+def without_query(handler: Handler) -> Handler:
+    """Return a handler that refuses every query but the two parameters that say who asks."""
+
+    @wraps(handler)
+    async def refuse_query(request: web.Request) -> web.StreamResponse:
+        if request.query_string and (unknown := _parameters(request)):
+            errors = [_named(name, "is not known here") for name in unknown][:NAMED_ERRORS]
+            raise RequestError("invalid", f"{errors[0].path} {errors[0].message}", errors)
+        return await handler(request)
+
+    return refuse_query
+
+
+def _parameters(request: web.Request) -> dict[str, str]:
     query = request.query
     for name in query:
         if len(query.getall(name)) > 1:
-            errors = [FieldError(name[:200].encode(errors="replace").decode(), "is given twice")]
-            raise RequestError("invalid", "a parameter is given twice", errors)
-    return parse(model, {k: v for k, v in query.items() if k not in ("userId", "userName")})
+            raise RequestError(
+                "invalid", "a parameter is given twice", [_named(name, "is given twice")]
+            )
+    return {name: value for name, value in query.items() if name not in ("userId", "userName")}
+
+
+def _named(name: str, message: str) -> FieldError:
+    return FieldError(name[:200].encode(errors="replace").decode(), message)
 
 
 def message_id_of(request: web.Request) -> str:
