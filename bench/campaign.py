@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench import workers
 from bench.arena import Arena, open_arena
 from bench.contestants import BENCH, REFERENCES, Contestant, Hubbub, install
-from bench.scenarios import CROWD, RESTART, SCENARIOS, STALLED, WORKER, Scenario
+from bench.scenarios import SCENARIOS, STALLED, Scenario
+from bench.worker_runs import run_workers
 from dev.errors import DevError
 from dev.processes import ROOT
 
@@ -82,15 +82,15 @@ class Campaign:
             arena = stack.enter_context(open_arena(folder))
             contestants = self._start_all(stack, arena, folder)
             for scenario in SCENARIOS:
-                if self._is_wanted(scenario):
+                if self.is_wanted(scenario):
                     self._run_loads(arena, scenario, contestants)
             hubbub = contestants["hubbub"]
             for name in [name for name in contestants if name != "hubbub"]:
                 contestants.pop(name).stop()
             assert isinstance(hubbub, Hubbub)
-            if self._is_wanted(STALLED):
+            if self.is_wanted(STALLED):
                 self._run_stalled(arena, hubbub)
-            self._run_workers(arena, hubbub)
+            run_workers(self, arena, hubbub)
 
     def _start_all(self, stack: ExitStack, arena: Arena, folder: Path) -> dict[str, Contestant]:
         contestants: dict[str, Contestant] = {}
@@ -104,7 +104,7 @@ class Campaign:
             contestant.start()
             contestants[kind.name] = contestant
         for contestant in contestants.values():
-            self._load(
+            self.load(
                 arena,
                 contestant,
                 {
@@ -115,10 +115,12 @@ class Campaign:
             )
         return contestants
 
-    def _is_wanted(self, scenario: Scenario) -> bool:
+    def is_wanted(self, scenario: Scenario) -> bool:
+        """Whether this scenario was asked for."""
         return not self.only or scenario.name in self.only
 
-    def _passes(self) -> range:
+    def numbers(self) -> range:
+        """The numbers of a scenario's passes."""
         return range(self.passes or self.size.passes)
 
     def _run_loads(
@@ -126,22 +128,23 @@ class Campaign:
     ) -> None:
         wanted = [contestants[name] for name in scenario.contestants if name in contestants]
         load = {**scenario.load, **(scenario.quick_load if self.size.is_quick else {})}
-        for number in self._passes():
+        for number in self.numbers():
             for contestant in wanted:
                 if load["mode"] == "idle":
                     contestant.restart()
                 if load["mode"] == "backlog":
                     load["messages"] = int(contestant.backlog * self.size.backlog_share)
-                self._record(
+                self.record(
                     scenario,
                     contestant.name,
                     number,
-                    partial(self._load, arena, contestant, dict(load)),
+                    partial(self.load, arena, contestant, dict(load)),
                 )
 
-    def _record(
+    def record(
         self, scenario: Scenario, name: str, number: int, run: Callable[[], dict[str, Any]]
     ) -> None:
+        """Make a run, keep its result, and say it."""
         began = time.perf_counter()
         try:
             result = run()
@@ -163,7 +166,12 @@ class Campaign:
         print(f"{scenario.name:11} {name:7} {number + 1}  {said}  ({took:.1f} s)", flush=True)
         time.sleep(_PAUSE_SECONDS)
 
-    def _load(self, arena: Arena, contestant: Contestant, load: dict[str, Any]) -> dict[str, Any]:
+    def load(self, arena: Arena, contestant: Contestant, load: dict[str, Any]) -> dict[str, Any]:
+        """Put a contestant under a load; return what the client measured.
+
+        Raises:
+            RunError: the client came to no result.
+        """
         is_backlog = load["mode"] == "backlog"
         if is_backlog:
             contestant.stop_consumer()
@@ -188,77 +196,10 @@ class Campaign:
 
     def _run_stalled(self, arena: Arena, hubbub: Hubbub) -> None:
         load = {**STALLED.load, **(STALLED.quick_load if self.size.is_quick else {})}
-        for number in self._passes():
+        for number in self.numbers():
             for name in STALLED.contestants:
                 own = {**load, "is_stalled": name == "stalled"}
-                self._record(STALLED, name, number, partial(self._load, arena, hubbub, own))
-
-    # The messages worker
-
-    def _run_workers(self, arena: Arena, hubbub: Hubbub) -> None:
-        if self._is_wanted(WORKER):
-            workers.prepare_plain(arena)
-            for number in self._passes():
-                self._run_worker(arena, hubbub, number)
-        if self._is_wanted(RESTART):
-            for number in self._passes():
-                self._record(RESTART, "empty", number, lambda: self._restart(arena, hubbub))
-        if self._is_wanted(RESTART) or self._is_wanted(CROWD):
-            each = self.size.table_entries // 40
-            rooms = {f"room-{number}": each for number in range(40)}
-            crowd = {"many-0": self.size.crowd, "two-0": 2}
-            took = workers.fill_table(arena, hubbub, {**rooms, **crowd}, crowd="many-0")
-            entries = sum(rooms.values()) + sum(crowd.values())
-            print(f"a table of {entries:,} entries taken in for the first time in {took:.1f} s")
-        if self._is_wanted(RESTART):
-            for number in self._passes():
-                self._record(RESTART, "full", number, lambda: self._restart(arena, hubbub))
-            for number in self._passes():
-                self._record(RESTART, "replay", number, lambda: self._replay(arena, hubbub))
-            self._restart_stock(arena)
-        if self._is_wanted(CROWD):
-            for number in self._passes():
-                for name in ("many", "two"):
-                    load = {**CROWD.load, "prefix": name}
-                    self._record(CROWD, name, number, partial(self._load, arena, hubbub, load))
-
-    def _run_worker(self, arena: Arena, hubbub: Hubbub, number: int) -> None:
-        count = self.size.worker_backlog
-        prefix = secrets.token_hex(3)
-        self._record(
-            WORKER, "plain", number,
-            lambda: workers.run_backlog_of_plain(arena, f"p{prefix}", count),
-        )  # fmt: skip
-
-        def run_hubbub() -> dict[str, Any]:
-            hubbub.stop_consumer()
-            return workers.run_backlog_of_hubbub(arena, hubbub, f"h{prefix}", count)
-
-        self._record(WORKER, "hubbub", number, run_hubbub)
-        hubbub.processes["messages.1"].wait_ready()
-
-    def _restart(self, arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
-        load = {"mode": "backlog", "posters": 1, "messages": 1}
-        entries = workers.count_entries(arena)
-        result = self._load(arena, hubbub, load)
-        hubbub.processes["messages.1"].wait_ready()
-        return {"first_ms": result.get("first_ms"), "entries": entries, "seconds": 0.0, "cpu_s": {}}
-
-    def _replay(self, arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
-        entries = workers.count_entries(arena)
-        hubbub.stop_consumer()
-        workers.wipe_table(arena)
-        result = self._restart(arena, hubbub)
-        workers.wait_flushed(arena, entries)
-        return {**result, "entries": entries}
-
-    def _restart_stock(self, arena: Arena) -> None:
-        workers.prepare_stock(arena, self.size.stock_entries)
-        for number in self._passes():
-            self._record(
-                RESTART, "stock", number,
-                lambda: workers.restart_stock(arena, self.size.stock_entries),
-            )  # fmt: skip
+                self.record(STALLED, name, number, partial(self.load, arena, hubbub, own))
 
     def save(self) -> None:
         """Write what there is; of scenarios that a full run leaves out the last runs stay."""
