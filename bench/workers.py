@@ -29,6 +29,7 @@ STOCK_HANDLED: Final = "stock:handled"
 CHANNELS: Final = 100
 _LOOK_SECONDS: Final = 0.02
 _MOST_SECONDS: Final = 180.0
+_COMMIT_SECONDS: Final = 2.0
 
 
 @contextmanager
@@ -69,9 +70,12 @@ def run_backlog_of_plain(arena: Arena, prefix: str, count: int) -> dict[str, Any
     folder = arena.servers[0].folder.parent
     worker = Process("plain", ["python", program], environment=arena.environment, folder=folder)
     try:
-        return _watch(arena, worker, worker.start, channels, count)
+        result = _watch(arena, worker, worker.start, channels, count)
+        # Its last commit comes after its last message: what it is given again it cannot number.
+        time.sleep(_COMMIT_SECONDS)
     finally:
         worker.stop()
+    return result
 
 
 def _seed(
