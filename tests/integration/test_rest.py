@@ -433,7 +433,7 @@ async def test_page_with_a_wrong_query_is_refused(
     ("method", "path"),
     [
         ("POST", "/api/messages"),
-        ("GET", f"/api/messages/{new_id()}"),
+        ("GET", "/api/messages/01a21502-3e77-7d6a-9ae8-bf02c7cfb2d4"),
         ("GET", "/api/channels/c/stats"),
         ("GET", "/ws"),
     ],
