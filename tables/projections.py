@@ -55,11 +55,13 @@ def notifications_projection(user_id: str, unread: int, position: Position) -> P
 def projection_calls(projections: Sequence[Projection]) -> list[Call]:
     """The script calls that write projections, a thousand to a call.
 
-    Safe to repeat, and at any time: what is there from a later record stays.
+    Safe to repeat, and at any time: what is there from a later record stays. Read states come
+    before numbers: who reads a number finds the mentions up to it counted.
     """
     calls: list[Call] = []
-    for start in range(0, len(projections), _KEYS_A_CALL):
-        some = projections[start : start + _KEYS_A_CALL]
+    ordered = sorted(projections, key=lambda projection: not projection.field)
+    for start in range(0, len(ordered), _KEYS_A_CALL):
+        some = ordered[start : start + _KEYS_A_CALL]
         arguments: list[str] = []
         for _, field, content, (incarnation, partition, offset) in some:
             arguments += (field, f"{content} {incarnation}:{partition}:{offset}")

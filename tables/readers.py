@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from app.keys import newest_number, notification_count, read_states
 
-_KEYS_A_TRIP: Final = 1000
+_KEYS_A_COMMAND: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ async def read_numbers(redis: Redis, channel_ids: Sequence[str]) -> list[int | N
     if not channel_ids:
         return []
     found = await redis.mget([newest_number(channel_id) for channel_id in channel_ids])
-    return [None if value is None else int(value.split(None, 1)[0]) for value in found]
+    return [_parse_number(value) for value in found]
 
 
 async def read_notification_count(redis: Redis, user_id: str) -> int:
@@ -46,7 +46,7 @@ async def read_notification_count(redis: Redis, user_id: str) -> int:
 async def read_notification_counts(redis: Redis, user_ids: Sequence[str]) -> list[int]:
     """Return how many notifications each user has not read, in one round trip."""
     found = await redis.mget([notification_count(user_id) for user_id in user_ids])
-    return [0 if value is None else int(value.split(None, 1)[0]) for value in found]
+    return [_parse_number(value) or 0 for value in found]
 
 
 async def read_channels(redis: Redis, user_id: str) -> list[ReadChannel]:
@@ -55,31 +55,48 @@ async def read_channels(redis: Redis, user_id: str) -> list[ReadChannel]:
 
 
 async def read_channels_of(redis: Redis, user_ids: Sequence[str]) -> list[list[ReadChannel]]:
-    """Return the same of many users, in few round trips."""
+    """Return the same of many users, in two round trips.
+
+    Numbers are read before states, which are written before them (`projection_calls`), and a
+    mention above the number does not count yet. So what is said holds for the moment when that
+    number was the newest; whatever comes later, a client counts from its events, once.
+    """
     pipeline = redis.pipeline(transaction=False)
     for user_id in user_ids:
-        pipeline.hgetall(read_states(user_id))
-    found: list[dict[bytes, bytes]] = await pipeline.execute()
-    states = [
-        {
-            channel_id.decode(): state
-            for channel_id, value in sorted(hash_.items())
-            if (state := _parse(value)) is not None
-        }
-        for hash_ in found
-    ]
-    channel_ids = sorted({channel_id for user in states for channel_id in user})
-    newest: dict[str, int | None] = {}
-    for start in range(0, len(channel_ids), _KEYS_A_TRIP):
-        some = channel_ids[start : start + _KEYS_A_TRIP]
-        newest |= zip(some, await read_numbers(redis, some), strict=True)
-    return [
-        [
-            ReadChannel(channel_id, read, mentions, max(newest[channel_id] or 0, read))
-            for channel_id, (read, mentions) in user.items()
-        ]
-        for user in states
-    ]
+        pipeline.hkeys(read_states(user_id))
+    channels_of = [sorted(map(bytes.decode, fields)) for fields in await pipeline.execute()]
+    channel_ids = sorted({channel_id for of_user in channels_of for channel_id in of_user})
+    starts = range(0, len(channel_ids), _KEYS_A_COMMAND)
+    groups = [channel_ids[start : start + _KEYS_A_COMMAND] for start in starts]
+    pipeline = redis.pipeline(transaction=False)
+    for group in groups:
+        pipeline.mget(map(newest_number, group))
+    for user_id, of_user in zip(user_ids, channels_of, strict=True):
+        if of_user:
+            pipeline.hmget(read_states(user_id), of_user)
+    answers = iter(await pipeline.execute())
+    newest = {
+        channel_id: _parse_number(value) or 0
+        for group in groups
+        for channel_id, value in zip(group, next(answers), strict=True)
+    }
+    channels = []
+    for of_user in channels_of:
+        states = map(_parse_state, next(answers) if of_user else ())
+        channels.append(
+            [
+                _read_channel(channel_id, newest[channel_id], *state)
+                for channel_id, state in zip(of_user, states, strict=True)
+                if state is not None
+            ]
+        )
+    return channels
+
+
+def _read_channel(channel_id: str, newest: int, read: int, mentions: Sequence[int]) -> ReadChannel:
+    number = max(newest, read)
+    counted = sum(mention <= number for mention in mentions)
+    return ReadChannel(channel_id, read, counted, number)
 
 
 async def read_receipts(redis: Redis, channel_id: str, user_ids: Sequence[str]) -> list[int | None]:
@@ -87,14 +104,18 @@ async def read_receipts(redis: Redis, channel_id: str, user_ids: Sequence[str]) 
     pipeline = redis.pipeline(transaction=False)
     for user_id in user_ids:
         pipeline.hget(read_states(user_id), channel_id)
-    states = [_parse(value) for value in await pipeline.execute()]
+    states = [_parse_state(value) for value in await pipeline.execute()]
     return [None if state is None else state[0] for state in states]
 
 
-def _parse(value: bytes | None) -> tuple[int, int] | None:
-    """The number read and the count of mentions; None: no member."""
+def _parse_number(value: bytes | str | None) -> int | None:
+    return None if value is None else int(value.split(None, 1)[0])
+
+
+def _parse_state(value: bytes | None) -> tuple[int, list[int]] | None:
+    """The number read and the mentions above it; None: no member."""
     content = b"" if value is None else value.split(b" ", 1)[0]
     if not content.startswith(b"["):
         return None
     read, mentions = orjson.loads(content)
-    return read, len(mentions)
+    return read, mentions

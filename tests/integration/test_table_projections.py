@@ -1,16 +1,21 @@
 """Projections on a real Redis: written behind a table, read by gateways."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
+import pytest
 from redis.asyncio import Redis as RedisClient
 
+from app.keys import newest_number
+from dev.servers import Redis
 from tables.positions import Position
 from tables.projections import (
     Projection,
     number_projection,
     project_numbers,
     project_read_states,
+    projection_calls,
     read_state_projection,
     write_projections,
 )
@@ -85,6 +90,47 @@ async def test_channels_of_a_user_are_read_with_their_counts(redis: RedisClient)
     ]  # fmt: skip
     assert [channel.unread for channel in channels] == [3, 0, 0]
     assert await read_channels(redis, "nobody") == []
+
+
+async def test_mention_that_comes_while_counts_are_read_is_said_with_its_number_or_not_at_all(
+    redis: RedisClient, redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client counts the events above the number, and no others."""
+    other = RedisClient(port=redis_server.port)
+    await write_projections(redis, [newest("c", 5, 5), state("c", "u", 5, 5)])
+    number = 5
+
+    async def bring_a_mention() -> None:
+        nonlocal number
+        number += 1
+        mentions = [*range(6, number + 1)]
+        await write_projections(
+            other, [newest("c", number, number), state("c", "u", 5, number, mentions)]
+        )
+
+    pool = redis.connection_pool
+    get_connection: Any = pool.get_connection
+
+    async def get_connection_after_a_mention(*args: Any, **options: Any) -> Any:
+        await bring_a_mention()
+        return await get_connection(*args, **options)
+
+    monkeypatch.setattr(pool, "get_connection", get_connection_after_a_mention)
+    [channel] = await read_channels(redis, "u")
+    assert number > 6, "nothing came in between"
+    assert channel.mentions == channel.number - 5
+    await other.aclose()
+
+
+async def test_mention_above_the_newest_number_does_not_count_yet(redis: RedisClient) -> None:
+    await write_projections(redis, [newest("c", 5, 5), state("c", "u", 3, 6, [4, 6])])
+    assert await read_channels(redis, "u") == [ReadChannel("c", 3, 1, 5)]
+
+
+def test_read_states_are_written_before_the_numbers_that_count_for_them() -> None:
+    projections = [newest("c", 6, 6), *(state("c", f"u{n}", 5, 6, [6]) for n in range(1500))]
+    keys = [key for _, keys, _ in projection_calls(projections) for key in keys]
+    assert keys[-1] == newest_number("c")
 
 
 async def test_read_state_when_an_older_record_comes_late_stays(redis: RedisClient) -> None:
