@@ -87,9 +87,11 @@ class Notification(Answer):
 
 
 class NotificationPage(Answer):
-    """A user's notifications, newest first; `next` goes back in `before`."""
+    """A user's notifications, newest first, and how many are unread in all; `next` goes back in
+    `before`."""
 
     items: list[Notification]
+    unread: Count
     next: str | None
 
 

@@ -440,8 +440,7 @@ export class HubbubClient extends EventTarget {
     this.notifications = page.items;
     // The page may be older or newer than what has come: events say it again, in order.
     for (const { type, data } of events) this.#applyNotifications(type, data);
-    const count = this.notifications.filter((it) => it.readAt === null).length;
-    this.unreadNotifications = page.next ? Math.max(count, this.unreadNotifications) : count;
+    this.unreadNotifications = events.at(-1)?.data.unread ?? page.unread;
     this.#emit("notifications");
   }
 

@@ -117,7 +117,7 @@ async def test_notification_reaches_every_connection_and_is_stored_listed_and_co
                 "createdAt": data["createdAt"],
                 "readAt": None,
             }
-        assert await listed(http, two, user) == {"items": [data], "next": None}
+        assert await listed(http, two, user) == {"items": [data], "unread": 1, "next": None}
         assert await counted(two, user) == 1
         assert not stranger.of_type("notification")
 
@@ -142,6 +142,7 @@ async def test_reading_is_told_to_every_connection_and_counts_exactly(
         assert frames[-1]["data"]["unread"] == 3
         assert await counted(one, user) == 3
         page = await listed(http, one, user)
+        assert page["unread"] == 3
         assert [item["id"] for item in page["items"]] == ids[::-1]
         assert [item["readAt"] is None for item in page["items"]] == [
             True,
@@ -170,6 +171,7 @@ async def test_list_is_paged_newest_first(http: aiohttp.ClientSession, one: str,
     for _ in range(3):
         page = await listed(http, one, user, **query)
         seen += [item["data"]["n"] for item in page["items"]]
+        assert page["unread"] == 5
         query["before"] = page["next"]
     assert seen == [4, 3, 2, 1, 0]
     assert page["next"] is None

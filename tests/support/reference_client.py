@@ -83,12 +83,10 @@ class ReferenceClient:
             self._take_unread(number, body)
         elif what == "notifications" and number == self._notifications_asked:
             self.notifications = {item["id"]: item for item in body["items"]}
+            self.unread_notifications = body["unread"]
             # The page may be older or newer than what has come: events say it again, in order.
             for event in self._events_since_ask:
                 self._apply_notification(event)
-            if body["next"] is None:
-                unread = [it for it in self.notifications.values() if it["readAt"] is None]
-                self.unread_notifications = len(unread)
         elif what.startswith("messages:"):
             channel = self.channels[what.partition(":")[2]]
             if number == channel.reload:
@@ -180,7 +178,6 @@ class ReferenceClient:
             event = (kind, data)
             self._events_since_ask.append(event)
             self._apply_notification(event)
-            self.unread_notifications = data["unread"]
         elif kind == "channel_read":
             newest = data["number"] + data["unread"]
             self._count(data["channelId"], data["number"], newest, data["mentions"])
@@ -193,6 +190,7 @@ class ReferenceClient:
 
     def _apply_notification(self, event: Json) -> None:
         kind, data = event
+        self.unread_notifications = data["unread"]
         if kind == "notification":
             item = {name: value for name, value in data.items() if name != "unread"}
             self.notifications[item["id"]] = item

@@ -341,7 +341,8 @@ class World:
         }
         notifications = await self.notifications.page(user, 100)
         items = [orjson.loads(render_notification(each)) for each in notifications]
-        answers["notifications"] = {"items": items, "next": None}
+        unread = (await self.notifications.count_unread([user]))[user]
+        answers["notifications"] = {"items": items, "unread": unread, "next": None}
         answers["count"] = await read_notification_count(self.redis, user)
         return answers
 

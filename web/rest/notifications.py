@@ -1,5 +1,7 @@
 """`/api/notifications` and `/api/users/{id}/notifications`: tell users, list, mark as read."""
 
+import asyncio
+
 import orjson
 from aiohttp import web
 
@@ -28,7 +30,7 @@ async def notify(request: web.Request) -> web.Response:
 
 
 async def list_page(request: web.Request) -> web.Response:
-    """Read a page of one's own notifications, newest first."""
+    """Read a page of one's own notifications, newest first, and how many are unread in all."""
     user = owner_of(request)
     query = read_query(request, NotificationsQuery)
     archive = request.app[GATEWAY].notifications
@@ -39,11 +41,13 @@ async def list_page(request: web.Request) -> web.Response:
             if before is None:
                 error = FieldError("before", "names no notification of this user")
                 raise RequestError("invalid", f"before {error.message}", [error])
-        found = await archive.page(user.id, query.limit + 1, before=before)
+        found, unread = await asyncio.gather(
+            archive.page(user.id, query.limit + 1, before=before), archive.count_unread([user.id])
+        )
     items = found[: query.limit]
     bound = orjson.dumps(items[-1]["_id"] if len(found) > query.limit else None)
     rendered = b",".join(map(render_notification, items))
-    return answer(b'{"items":[%s],"next":%s}' % (rendered, bound))
+    return answer(b'{"items":[%s],"unread":%d,"next":%s}' % (rendered, unread[user.id], bound))
 
 
 async def mark_read(request: web.Request) -> web.Response:
