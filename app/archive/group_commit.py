@@ -9,7 +9,6 @@ record of the session in each write, which costs a group of one a quarter of its
 have ids, so whatever an attempt has written is recognised by the next.
 """
 
-import asyncio
 from typing import Any, Final
 
 from bson import encode
@@ -28,6 +27,7 @@ from pymongo.errors import (
 
 from app.archive.documents import Document
 from app.clients import NOT_PRIMARY_CODES
+from app.gathering import Gathering
 
 GROUP_LENGTH: Final = 500
 _DUPLICATE_KEY: Final = 11000
@@ -45,8 +45,7 @@ class GroupCommit:
         self._database = collection.database
         self._name = collection.name
         self._write_concern = collection.write_concern.document
-        self._waiting: list[tuple[RawBSONDocument, asyncio.Future[None]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._inserts = Gathering(self._insert_group, GROUP_LENGTH)
 
     async def insert(self, document: Document) -> None:
         """Insert a document that has its `_id`; return when the write concern is satisfied.
@@ -57,47 +56,12 @@ class GroupCommit:
         """
         # Encoded here, so that a document that cannot be encoded fails its own caller alone.
         raw = RawBSONDocument(encode(document, codec_options=_OPTIONS))
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((raw, written))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
-        await written
+        failure = await self._inserts.ask(raw)
+        if failure is not None:
+            raise failure
 
-    async def _write(self) -> None:
-        try:
-            while group := self._next_group():
-                await self._write_group(group)
-        finally:
-            self._writing = None
-            # Only a cancelled writer leaves any behind: the process ends.
-            for _, written in self._waiting:
-                written.cancel()
-
-    def _next_group(self) -> list[tuple[RawBSONDocument, asyncio.Future[None]]]:
-        wanted = [item for item in self._waiting if not item[1].done()]
-        self._waiting = wanted[GROUP_LENGTH:]
-        return wanted[:GROUP_LENGTH]
-
-    async def _write_group(self, group: list[tuple[RawBSONDocument, asyncio.Future[None]]]) -> None:
-        failures: dict[int, PyMongoError] = {}
-        rest: Exception | None = None
-        try:
-            failures, rest = await self._insert([raw for raw, _ in group])
-        except Exception as error:  # noqa: BLE001 - each caller raises it
-            rest = error
-        for index, (_, written) in enumerate(group):
-            if written.done():  # Its caller has gone.
-                continue
-            failure = failures.get(index, rest)
-            if failure is None:
-                written.set_result(None)
-            else:
-                written.set_exception(failure)
-
-    async def _insert(
-        self, documents: list[RawBSONDocument]
-    ) -> tuple[dict[int, PyMongoError], PyMongoError | None]:
-        """Return the failures by index, and the one of all others, if there is any."""
+    async def _insert_group(self, documents: list[RawBSONDocument]) -> list[PyMongoError | None]:
+        """Return of each document why it was not written, or None."""
         try:
             reply = await self._send(documents)
             refused = reply.get("writeErrors", [])
@@ -107,10 +71,11 @@ class GroupCommit:
             reply = await self._send(documents)
             refused = [e for e in reply.get("writeErrors", []) if e.get("keyPattern") != _OWN_ID]
         unconfirmed = reply.get("writeConcernError")
-        return (
-            {item["index"]: _failure(item) for item in refused},
-            unconfirmed and WTimeoutError(unconfirmed.get("errmsg"), unconfirmed["code"]),
-        )
+        failure = unconfirmed and WTimeoutError(unconfirmed.get("errmsg"), unconfirmed["code"])
+        failures: list[PyMongoError | None] = [failure] * len(documents)
+        for item in refused:
+            failures[item["index"]] = _failure(item)
+        return failures
 
     async def _send(self, documents: list[RawBSONDocument]) -> dict[str, Any]:
         try:

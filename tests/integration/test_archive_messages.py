@@ -31,13 +31,13 @@ async def test_concurrent_inserts_are_written_in_few_groups(
 ) -> None:
     collection = database["things"]
     groups: list[int] = []
-    write = GroupCommit._write_group
+    insert_group = GroupCommit._insert_group
 
-    async def count(self: GroupCommit, group: list[object]) -> None:
-        groups.append(len(group))
-        await write(self, group)  # type: ignore[arg-type]  # seen as any list here
+    async def count(self: GroupCommit, documents: list[Any]) -> Any:
+        groups.append(len(documents))
+        return await insert_group(self, documents)
 
-    monkeypatch.setattr(GroupCommit, "_write_group", count)
+    monkeypatch.setattr(GroupCommit, "_insert_group", count)
     inserts = GroupCommit(collection)
     await asyncio.gather(*(inserts.insert({"_id": n}) for n in range(1200)))
     assert await collection.count_documents({}) == 1200
@@ -48,13 +48,13 @@ async def test_messages_of_a_group_are_in_the_order_of_their_ids(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids: list[str] = []
-    write = GroupCommit._write_group
+    insert_group = GroupCommit._insert_group
 
-    async def note(self: GroupCommit, group: list[tuple[Any, asyncio.Future[None]]]) -> None:
-        ids.extend(raw["_id"] for raw, _ in group)
-        await write(self, group)
+    async def note(self: GroupCommit, documents: list[Any]) -> Any:
+        ids.extend(raw["_id"] for raw in documents)
+        return await insert_group(self, documents)
 
-    monkeypatch.setattr(GroupCommit, "_write_group", note)
+    monkeypatch.setattr(GroupCommit, "_insert_group", note)
     messages = Messages(database)
     await asyncio.gather(*(messages.insert(draft()) for _ in range(600)))
     assert len(ids) == 600
