@@ -84,7 +84,15 @@ class Publisher:
         Waits up to one second; goes on in the background after that. After 20 failures in a row it
         does not wait at all, until one send has succeeded.
         """
-        return await self._publish(topic, key, value, traceparent, WAIT_SECONDS)
+        task = self._start(self._send(topic, key, value, traceparent))
+        if task is None or self._failures >= FAILURES_BEFORE_NOT_WAITING:
+            return False
+        done, _ = await asyncio.wait([task], timeout=WAIT_SECONDS)
+        if not done:
+            self._failures += 1
+            return False
+        # Cancelled by a drain: accepted all the same, and pending.
+        return not task.cancelled() and task.result()
 
     async def publish_unstored(
         self, topic: Topic, records: Iterable[tuple[str, bytes]], traceparent: str
@@ -104,19 +112,6 @@ class Publisher:
             task is not None and task.done() and not task.cancelled() and task.result()
             for task in tasks
         ]
-
-    async def _publish(
-        self, topic: Topic, key: str, value: bytes, traceparent: str, wait_seconds: float
-    ) -> bool:
-        task = self._start(self._send(topic, key, value, traceparent))
-        if task is None or self._failures >= FAILURES_BEFORE_NOT_WAITING:
-            return False
-        done, _ = await asyncio.wait([task], timeout=wait_seconds)
-        if not done:
-            self._failures += 1
-            return False
-        # Cancelled by a drain: accepted all the same, and pending.
-        return not task.cancelled() and task.result()
 
     async def drain(self, timeout_seconds: float) -> None:
         """Wait for what is under way; the rest stays pending in MongoDB."""
