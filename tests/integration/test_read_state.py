@@ -102,6 +102,18 @@ async def test_messages_count_for_who_joined_before_and_not_for_their_sender(
     assert (await other.unread("alice"))[channel] == (0, 0, 4, 4)
 
 
+async def test_channel_and_membership_are_there_when_the_user_is_told(
+    chat: Chat, other: Chat, channel: str, bob: str
+) -> None:
+    async with websocket(other.url, bob) as client:
+        await client.join(channel)
+        await client.until_type("member_joined")
+        status, found = await chat.call("GET", f"/api/channels/{channel}", bob)
+        assert (status, found["kind"]) == (200, "open")
+        _, members = await chat.call("GET", f"/api/channels/{channel}/members", bob)
+        assert [member["userId"] for member in members["items"]] == [bob]
+
+
 async def test_counts_agree_as_soon_as_the_message_is_seen(
     chat: Chat, other: Chat, channel: str, bob: str
 ) -> None:
