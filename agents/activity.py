@@ -6,6 +6,7 @@ again. What clients are told follows, and is best effort.
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from agents.rosters import Roster, Rosters
 from agents.sessions import Active, apply
 from app.records import ActiveUsersWanted, SessionEvent, Typing
 from app.streaming.application import Application
-from app.streaming.work import Barrier, Received, Work
+from app.streaming.work import Received, Work
 from tables.active_users import active_users_table
 from tables.positions import Position
 
@@ -52,11 +53,11 @@ class ActivityRule:
         """Load this partition's roster from the table again."""
         self._rosters.forget(partition)
 
-    async def settle(self) -> None:
-        """Return when Kafka has the table writes of this batch's partition."""
+    async def settle(self, barriers: Sequence[None]) -> None:
+        """Return when Kafka has the table writes of this partition."""
         await self._table.settle()
 
-    async def handle(self, work: Work) -> Barrier | None:
+    async def handle(self, work: Work) -> None:
         """Bring about the effects of a batch."""
         partition = work.source.partition
         await work.ensure_lease()
@@ -73,7 +74,6 @@ class ActivityRule:
             (channel_id, encode_frame("typing", channel_id, {"userId": user_id, "userName": name}))
             for (channel_id, user_id), name in effects.typing.items()
         )
-        return None
 
     async def _write_lists(self, roster: Roster, effects: Effects) -> None:
         if effects.changes:

@@ -4,17 +4,18 @@ A batch, step by step (docs/events.md): find, plan, bulk write, append, tables, 
 is safe to repeat, so a batch may be cut off anywhere and come again.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from faust.types import StreamT
 from prometheus_client import Counter
 
 from agents.appends import channel_appends, user_appends
+from agents.barrier import Barrier
 from agents.deps import Deps
 from agents.fold import fold_records
-from agents.mentions import Mention, mentions_in, publish_mentions
+from agents.mentions import mentions_in, publish_mentions
 from agents.numbering import Numbering
 from agents.plan import Change, Plan, make_plan
 from agents.read_states import ReadStates
@@ -23,7 +24,7 @@ from app.archive.marks import Election
 from app.records import ChannelRead, MemberJoined, MessageCreated, MessageEvent, ProjectionWanted
 from app.stream_log.log import Source
 from app.streaming.application import Application
-from app.streaming.work import Barrier, Received, Work
+from app.streaming.work import Received, Work
 from tables.channel_state import ChannelState, channel_state_table
 from tables.positions import Position
 from tables.projections import (
@@ -51,10 +52,14 @@ class MessagesRule:
         """Read the newest numbers of this partition's channels again."""
         self._numbering.forget(partition)
 
-    async def settle(self) -> None:
-        """Return when Kafka has the table writes of this batch's partition."""
-        await self._channel_state.settle()
-        await self._read_state.settle()
+    async def settle(self, barriers: Sequence[Barrier]) -> None:
+        """Return when Kafka has the table writes of this partition and the mentions, and a majority
+        has the marks."""
+        await asyncio.gather(self._channel_state.settle(), self._read_state.settle())
+        if mentions := [mention for barrier in barriers for mention in barrier.mentions]:
+            await publish_mentions(self._app.producer, mentions)
+        elections = [barrier.election for barrier in barriers]
+        await self._deps.marks.confirm(self._deps.instance, *elections)
 
     async def handle(self, work: Work) -> Barrier | None:
         """Bring about the effects of a batch."""
@@ -80,7 +85,9 @@ class MessagesRule:
         self._numbering.go_on(work, plan)
         if not (records or states.left):
             return None  # MongoDB has been told nothing.
-        return partial(self._finish, mentions_in(plan.changes), election)
+        mentions = mentions_in(plan.changes)
+        work.is_urgent = bool(mentions)
+        return Barrier(election, mentions)
 
     # Messages
 
@@ -202,11 +209,6 @@ class MessagesRule:
                 self._channel_state[channel_id] = ChannelState(number=number, position=position)
         for key, state in states.changed.items():
             self._read_state[key] = state
-
-    async def _finish(self, mentions: Sequence[Mention], election: Election) -> None:
-        if mentions:
-            await publish_mentions(self._app.producer, mentions)
-        await self._deps.marks.confirm(self._deps.instance, election)
 
 
 def _newest_of(changes: Iterable[Change]) -> dict[str, tuple[int, int]]:

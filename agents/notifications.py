@@ -10,20 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import orjson
 from faust.types import StreamT
 from prometheus_client import Counter
 
+from agents.barrier import Barrier
 from agents.deps import Deps
 from app.archive.notifications import NewNotification, Place, Reading, render_notification
 from app.keys import user_stream
 from app.records import Notification, NotificationsRead
 from app.stream_log.log import Append, Entry, Source
 from app.streaming.application import Application
-from app.streaming.work import Barrier, Received, Work
+from app.streaming.work import Received, Work
 from tables.notification_state import NotificationState, notification_state_table
 from tables.positions import Position
 from tables.projections import Projection, notifications_projection, projection_calls
@@ -97,9 +97,11 @@ class NotificationsRule:
     def forget(self, partition: int) -> None:
         """Drop nothing: nothing is remembered."""
 
-    async def settle(self) -> None:
-        """Return when Kafka has the table writes of this batch's partition."""
+    async def settle(self, barriers: Sequence[Barrier]) -> None:
+        """Return when Kafka has the table writes of this partition, and a majority the rest."""
         await self._notification_state.settle()
+        elections = [barrier.election for barrier in barriers]
+        await self._deps.marks.confirm(self._deps.instance, *elections)
 
     async def handle(self, work: Work) -> Barrier | None:
         """Bring about the effects of a batch."""
@@ -121,7 +123,7 @@ class NotificationsRule:
             await self._deps.log.append(work.source, _appends(plan.shown, unread), ahead)
             # The user has seen it.
             work.is_irrevocable = True
-        return partial(self._deps.marks.confirm, self._deps.instance, election)
+        return Barrier(election)
 
     def _count(self, last: Mapping[str, Place], unread: Mapping[str, int]) -> list[Projection]:
         """Write the counts into the table; return what gateways are to see of it."""

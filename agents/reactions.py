@@ -11,13 +11,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import orjson
 from faust.types import StreamT
 from prometheus_client import Counter
 
+from agents.barrier import Barrier
 from agents.delivery import Delivery, judge
 from agents.deps import Deps
 from app.archive.applied import Applied
@@ -26,7 +26,7 @@ from app.keys import StreamKey, channel_stream
 from app.records import ReactionEvent
 from app.stream_log.log import Append, Entry, Source
 from app.streaming.application import Application
-from app.streaming.work import Barrier, Received, Work
+from app.streaming.work import Received, Work
 
 _skipped = Counter(
     "hubbub_reactions_skipped_total", "Records of reactions that have no effect.", ["reason"]
@@ -135,8 +135,10 @@ class ReactionsRule:
     def forget(self, partition: int) -> None:
         """Drop nothing: nothing is remembered."""
 
-    async def settle(self) -> None:
-        """Return at once: there is no table."""
+    async def settle(self, barriers: Sequence[Barrier]) -> None:
+        """Return when a majority has the marks of batches."""
+        elections = [barrier.election for barrier in barriers]
+        await self._deps.marks.confirm(self._deps.instance, *elections)
 
     async def handle(self, work: Work) -> Barrier | None:
         """Bring about the effects of a batch."""
@@ -157,7 +159,7 @@ class ReactionsRule:
         appended = await self._append(work, plan.changes)
         if marks := marks_of(work.source, sorted([*appended, *plan.gone], key=_offset)):
             await self._deps.marks.apply(marks)
-        return partial(self._deps.marks.confirm, self._deps.instance, election)
+        return Barrier(election)
 
     async def _append(self, work: Work, changes: Sequence[Change]) -> list[Change]:
         """Append the changes; return them without those that had to be left."""

@@ -36,6 +36,7 @@ class Partition:
         self._dirty: dict[bytes, bytes | None] = {}
         self._taken_offset = offset
         self._unacknowledged: dict[bytes, _Unacknowledged] = {}
+        self._unsent: dict[bytes, bytes | None] = {}
 
     @property
     def is_dirty(self) -> bool:
@@ -48,16 +49,24 @@ class Partition:
         return len(self._dirty)
 
     def set(self, key: bytes, value: bytes | None) -> None:
-        """Write (None: delete) what is being sent to the changelog; only memory sees it yet."""
-        unacknowledged = self._unacknowledged.get(key)
-        if unacknowledged is None:
-            self._unacknowledged[key] = _Unacknowledged(1, -1, self.data.get(key))
-        else:
-            unacknowledged.sends += 1
+        """Write (None: delete) what `take_unsent` returns later; only memory sees it yet."""
+        if key not in self._unsent:
+            unacknowledged = self._unacknowledged.get(key)
+            if unacknowledged is None:
+                self._unacknowledged[key] = _Unacknowledged(1, -1, self.data.get(key))
+            else:
+                unacknowledged.sends += 1
+        self._unsent[key] = value
         self._store(key, value)
 
+    def take_unsent(self) -> dict[bytes, bytes | None]:
+        """Return what has been written since the last call, of each key the last value; all of it
+        is to be sent to the changelog."""
+        unsent, self._unsent = self._unsent, {}
+        return unsent
+
     def acknowledge(self, offset: int, key: bytes, value: bytes | None) -> None:
-        """Note that the broker has put a write of `set` at `offset` of the changelog."""
+        """Note that the broker has put a write of `take_unsent` at `offset` of the changelog."""
         unacknowledged = self._unacknowledged[key]
         unacknowledged.sends -= 1
         # An earlier offset: recovery has read this entry, and what followed it, already.

@@ -43,14 +43,18 @@ class RedisTable(faust.Table[Any, Any]):
         return default if found is None else found
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Write `value` to the changelog and to memory, serialized once; stock does it for each.
+        """Write `value`, serialized once for memory and the changelog; stock does it for each.
 
         Raises:
             PartitionLost: the partition of this event is not held here; nothing is written.
         """
-        encoded = self.data.encode(key, value)
-        self.send_changelog(self.partition_for_key(key), *encoded)
-        self.data.put(*encoded)
+        self.data.put(*self.data.encode(key, value))
+
+    def on_key_set(self, key: Any, value: Any) -> None:
+        """Do nothing: the store notes what changes, and `settle` sends it. Stock sends at once."""
+
+    def on_key_del(self, key: Any) -> None:
+        """Do nothing, as `on_key_set`."""
 
     def send_changelog(
         self,
@@ -89,17 +93,22 @@ class RedisTable(faust.Table[Any, Any]):
             self.add_future(self.crash(error))
 
     async def settle(self) -> None:
-        """Wait until the broker has acknowledged the changes made in this event's partition.
+        """Send the changes made in this event's partition since the last call, each key's last,
+        and wait until the broker has acknowledged them.
 
         Before it returns, a record whose changes these are must not be acknowledged.
 
         Raises:
+            PartitionLost: the partition is not held here; its changes are not sent.
             Exception: whatever a change could not be sent for; the worker is ending.
         """
         event = current_event()
         if event is None:
             raise TypeError("there is no event whose changes could be waited for")
-        if sends := self._sends[event.message.partition]:
+        partition = event.message.partition
+        for key, value in self.data.hold(partition).take_unsent().items():
+            self.send_changelog(partition, key, value)
+        if sends := self._sends[partition]:
             await asyncio.wait(set(sends))
         if self._failure is not None:
             raise self._failure

@@ -176,13 +176,13 @@ class Marks:
         hello = await self._database.command("hello")
         return hello.get("electionId")
 
-    async def confirm(self, owner: str, election: Election) -> None:
-        """Return when a majority has everything that the primary of `election` had before.
+    async def confirm(self, owner: str, *elections: Election) -> None:
+        """Return when a majority has everything that the primaries of `elections` had before.
 
         Raises:
-            Elected: there is another primary now; the batch must not be acknowledged.
+            Elected: there is another primary now; what was written must not be acknowledged.
         """
-        if await self._confirming.ask(owner) != election:
+        if elections and {await self._confirming.ask(owner)} != set(elections):
             raise Elected("MongoDB has elected while a batch was written; it comes again")
 
     async def _write_barrier(self, owners: Sequence[str]) -> list[Election]:

@@ -3,6 +3,7 @@
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,7 +20,7 @@ from app.stream_log.log import Source
 from app.streaming.batches import records_of
 from app.streaming.dead_letters import DeadLetters
 from app.streaming.failures import ATTEMPTS, Backoff, is_transient
-from app.streaming.work import Barrier, Received, Refused, Rule, Work
+from app.streaming.work import Received, Refused, Rule, Work
 
 if TYPE_CHECKING:
     from app.streaming.application import Application
@@ -44,10 +45,20 @@ class Abandoned(Exception):  # noqa: N818 - said of a batch
     """A batch that waits for a dependency is given up, unacknowledged: its partition is leaving."""
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Batches that were worked on as one: their effects are there."""
+
+    events: Sequence[EventT[Any]]
+    work: Work
+    barriers: Sequence[Any]
+    """What the rule has left to do before they may be acknowledged."""
+
+
 class Attempts:
     """One partition's way through failures."""
 
-    def __init__(self, app: "Application", tp: TP, rule: Rule) -> None:
+    def __init__(self, app: "Application", tp: TP, rule: Rule[Any]) -> None:
         self._app = app
         self._rule = rule
         self._source = Source(tp.topic, tp.partition, app.incarnation)
@@ -57,23 +68,21 @@ class Attempts:
         self.is_abandoned = False
         """Whether no further attempt is to be made."""
 
-    async def process(self, events: Sequence[EventT[Any]]) -> Barrier | None:
-        """Bring about the effects of batches, as one; return what must come before they are
-        acknowledged."""
-        # The one place where the current event is set: tables find their partition through it.
-        _current_event.set(weakref.ref(events[-1]))
+    async def process(self, events: Sequence[EventT[Any]]) -> Done:
+        """Bring about the effects of batches, as one."""
+        _enter(events)
         work = self._decode(chain.from_iterable(records_of(event.message) for event in events))
-        barrier = await self._handle(work)
+        barriers = await self._handle(work)
         for refused in work.refused:
             await self._patiently(partial(self._dead_letters.send, refused))
             await self._patiently(partial(self._app.bury, refused))
-        return barrier
+        return Done(events, work, barriers)
 
-    async def settle(self, barrier: Barrier | None) -> None:
-        """Wait for a batch's table writes and its barrier."""
-        await self._rule.settle()
-        if barrier is not None:
-            await self._patiently(barrier)
+    async def settle(self, batches: Sequence[Done]) -> None:
+        """Return when batches, in their order, may be acknowledged."""
+        _enter(batches[-1].events)
+        barriers = [barrier for done in batches for barrier in done.barriers]
+        await self._patiently(partial(self._rule.settle, barriers))
 
     def _decode(self, records: Iterable[ConsumerRecord]) -> Work:
         work = Work(self._source, [], self._app.lease)
@@ -87,9 +96,9 @@ class Attempts:
                 work.received.append(Received(raw, event))
         return work
 
-    async def _handle(self, work: Work) -> Barrier | None:
+    async def _handle(self, work: Work) -> Sequence[Any]:
         if not work.received:
-            return None
+            return ()
         failures, conflicts, backoff, already_refused = 0, 0, Backoff(), len(work.refused)
         while True:
             del work.refused[already_refused:]
@@ -113,27 +122,22 @@ class Attempts:
                 await self._wait(backoff, error)
             else:
                 self._go_on(backoff)
-                return barrier
+                return () if barrier is None else (barrier,)
 
-    async def _blame(self, work: Work, error: Exception) -> Barrier | None:
+    async def _blame(self, work: Work, error: Exception) -> Sequence[Any]:
         """Work record by record, so that only the one that fails is dead-lettered."""
         if len(work.received) == 1:
             reason = Refused(work.received[0].raw, "handler_failed", type(error).__name__, ATTEMPTS)
             log.error("handler_failed", exc_info=error)
             work.refused.append(reason)
-            return None
-        barriers: list[Barrier] = []
+            return ()
+        barriers: list[Any] = []
         for item in work.received:
             single = Work(work.source, [item], work.lease)
-            barrier = await self._handle(single)
+            barriers += await self._handle(single)
             work.refused += single.refused
-            barriers += [barrier] if barrier is not None else []
-
-        async def all_of_them() -> None:
-            for each in barriers:
-                await each()
-
-        return all_of_them
+            work.is_urgent |= single.is_urgent
+        return barriers
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         backoff = Backoff()
@@ -166,3 +170,8 @@ class Attempts:
     @property
     def _fields(self) -> dict[str, Any]:
         return {"topic": self._source.topic, "partition": self._source.partition}
+
+
+def _enter(events: Sequence[EventT[Any]]) -> None:
+    # The one place where the current event is set: tables find their partition through it.
+    _current_event.set(weakref.ref(events[-1]))

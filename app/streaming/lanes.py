@@ -15,9 +15,10 @@ import faust
 from faust.types import TP, EventT, StreamT
 from prometheus_client import Counter, Gauge
 
-from app.streaming.attempts import Abandoned, Attempts
+from app.streaming.attempts import Abandoned, Attempts, Done
 from app.streaming.batches import LONGEST_BATCH, records_of
-from app.streaming.work import Barrier, Rule
+from app.streaming.settlement import Settlement
+from app.streaming.work import Rule
 
 if TYPE_CHECKING:
     from app.streaming.application import Application
@@ -48,8 +49,9 @@ class Lane:
         self._waiting: deque[EventT[Any]] = deque()
         self._waiting_records = 0
         self._has_news = asyncio.Event()
-        self._settling: asyncio.Task[None] | None = None
+        self._settlement = Settlement(attempts, self._acknowledge, self._fail)
         self._is_closed = False
+        self._processed = _records.labels(tp.topic)
         self.passed_at: float | None = None
         """The time of the last record that was acknowledged, in Unix seconds."""
         self.task = asyncio.create_task(self._run(), name=f"lane {tp.topic}:{tp.partition}")
@@ -73,18 +75,14 @@ class Lane:
     async def _run(self) -> None:
         try:
             while events := await self._take():
-                barrier = await self.attempts.process(events)
-                # At most one batch settles while the next is worked on.
-                await self._settled()
-                self._settling = asyncio.create_task(self._settle(events, barrier))
-            await self._settled()
+                await self._settlement.add(await self.attempts.process(events))
+            await self._settlement.end()
         except Abandoned:
-            await self._settled()
+            await self._settlement.end()
         except Exception as error:  # noqa: BLE001 - not acknowledged: it comes again
             await self._fail(error)
         finally:
-            if self._settling is not None:
-                self._settling.cancel()
+            self._settlement.cancel()
 
     async def _take(self) -> Sequence[EventT[Any]]:
         """Wait for a batch; return all that wait, up to the length of one; none: it is closed."""
@@ -103,23 +101,11 @@ class Lane:
             self._owner.app.consumer.on_buffer_drop(self.tp)
         return events
 
-    async def _settled(self) -> None:
-        if self._settling is not None:
-            await self._settling
-            self._settling = None
-
-    async def _settle(self, events: Sequence[EventT[Any]], barrier: Barrier | None) -> None:
-        try:
-            await self.attempts.settle(barrier)
-        except Abandoned:
-            return
-        except Exception as error:  # noqa: BLE001 - the lane may be waiting for its next batch
-            await self._fail(error)
-        else:
-            for event in events:
-                event.ack()
-                _records.labels(self.tp.topic).inc(len(records_of(event.message)))
-            self.passed_at = events[-1].message.timestamp
+    def _acknowledge(self, done: Done) -> None:
+        for event in done.events:
+            event.ack()
+            self._processed.inc(len(records_of(event.message)))
+        self.passed_at = done.events[-1].message.timestamp
 
     async def _fail(self, error: Exception) -> None:
         self._is_closed = True
@@ -136,14 +122,14 @@ class Lanes:
         self._is_open = True
         _paused.labels(app.source.name).set_function(lambda: len(self.paused))
 
-    async def run(self, stream: StreamT[Any], rule: Rule) -> None:
+    async def run(self, stream: StreamT[Any], rule: Rule[Any]) -> None:
         """Pass an agent's batches to their partitions' lanes; the body of every agent."""
         # StreamT does not name what Stream has.
         async for event in cast("faust.Stream[Any]", stream).noack().events():
             if self._is_open:
                 self._lane(event.message.tp, rule).put(event)
 
-    def _lane(self, tp: TP, rule: Rule) -> Lane:
+    def _lane(self, tp: TP, rule: Rule[Any]) -> Lane:
         lane = self._lanes.get(tp)
         if lane is None:
             rule.forget(tp.partition)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ from app.records import TYPES, ChannelRead
 from app.settings import Settings
 from app.streaming.application import Application
 from app.streaming.transport import Consumer
-from app.streaming.work import Barrier, Work
+from app.streaming.work import Work
 from app.topics import Topic, partition_of
 
 PARTITIONS = 2
@@ -34,7 +34,7 @@ class Recorder:
     seen: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     before: Callable[[Work], Awaitable[None]] | None = None
 
-    async def handle(self, work: Work) -> Barrier | None:
+    async def handle(self, work: Work) -> str | None:
         if self.before is not None:
             await self.before(work)
         for item in work.received:
@@ -42,7 +42,7 @@ class Recorder:
             self.seen[item.event.channel_id].append(item.event.number)
         return None
 
-    async def settle(self) -> None:
+    async def settle(self, barriers: Sequence[str]) -> None:
         """Nothing is written to a table."""
 
     def forget(self, partition: int) -> None:
@@ -331,11 +331,8 @@ async def test_settlement_that_fails_ends_the_worker_although_no_batch_follows(
     topic: Topic, settings: Settings, producer: AIOKafkaProducer
 ) -> None:
     class Failing(Recorder):
-        async def handle(self, work: Work) -> Barrier | None:
-            async def fail() -> None:
-                raise LookupError("no barrier")
-
-            return fail
+        async def settle(self, barriers: Sequence[str]) -> None:
+            raise LookupError("no barrier")
 
     async with running(topic, settings, Failing()) as app:
         await send(producer, topic, "c1", 1)

@@ -120,7 +120,7 @@ class SnapshotMachine(RuleBasedStateMachine):
     def write(self, entries: list[Entry]) -> None:
         for key, value in entries:
             self.partition.set(key, value)
-            self.sending.append((key, value))
+        self.sending += self.partition.take_unsent().items()
 
     @precondition(lambda self: self.sending)
     @rule(count=st.integers(1, 6))
@@ -202,6 +202,7 @@ class SnapshotMachine(RuleBasedStateMachine):
         partition = zombie.find(0)
         if partition is not None:
             partition.set(b"zombie", b"1")
+            partition.take_unsent()
             partition.acknowledge(10_000, b"zombie", b"1")
         self.run(zombie.flush())
 

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import faust
@@ -20,7 +21,7 @@ from app.records import TYPES, ChannelRead
 from app.settings import Settings
 from app.streaming import worker
 from app.streaming.application import Application
-from app.streaming.work import Barrier, Work
+from app.streaming.work import Work
 from app.telemetry import logs
 from app.topics import Topic
 from tables.redis_table import RedisTable
@@ -82,7 +83,7 @@ class CountingRule:
         topic = app.source
         self._keys = (f"{topic.name}:guard", effects_key(topic), writers_key(topic))
 
-    async def handle(self, work: Work) -> Barrier | None:
+    async def handle(self, work: Work) -> None:
         """Count the records of a batch."""
         while await self._redis.exists(gate_key(self._app.source)):
             await asyncio.sleep(0.05)
@@ -96,7 +97,6 @@ class CountingRule:
         await self._apply(keys=self._keys, args=[work.source.partition, writer, *arguments])
         await work.ensure_lease()
         self._count(work)
-        return None
 
     def _count(self, work: Work) -> None:
         changed: dict[str, Count] = {}
@@ -110,7 +110,7 @@ class CountingRule:
         for channel_id, count in changed.items():
             self._table[channel_id] = count
 
-    async def settle(self) -> None:
+    async def settle(self, barriers: Sequence[None]) -> None:
         """Wait for the table."""
         await self._table.settle()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from faust.types import TP, StreamT
 from app.records import ChannelRead
 from app.settings import Settings
 from app.streaming.application import Application
-from app.streaming.work import Barrier, Work
+from app.streaming.work import Work
 from app.topics import Topic
 
 Handle = Callable[[int], Awaitable[None]]
@@ -85,13 +85,12 @@ class Ours(Flavour):
     @staticmethod
     def register(app: Any, topic: Topic, handle: Handle) -> None:
         class Rule:
-            async def handle(self, work: Work) -> Barrier | None:
+            async def handle(self, work: Work) -> None:
                 for item in work.received:
                     assert isinstance(item.event, ChannelRead)
                     await handle(item.event.number)
-                return None
 
-            async def settle(self) -> None:
+            async def settle(self, barriers: Sequence[None]) -> None:
                 pass
 
             def forget(self, partition: int) -> None:

@@ -138,7 +138,7 @@ class World:
     async def _highest(self, stream: StreamKey) -> int:
         return await self.archive.highest_number(stream.id) if stream.kind == "channel" else 0
 
-    def _make_rules(self, marks: Marks) -> dict[Topic, Rule]:
+    def _make_rules(self, marks: Marks) -> dict[Topic, Rule[Any]]:
         deps = Deps(
             marks, self.log, self.redis, "world", self._channels, self.members, self.notifications
         )
@@ -271,14 +271,13 @@ class World:
             self._receive(topic, begin + place, *record) for place, record in enumerate(batch)
         ]
         work = Work(Source(topic.name, 0, INCARNATION), received, Lease(1e9))
-        finish = await rule.handle(work)
+        barrier = await rule.handle(work)
         assert not work.refused
         if is_cut_off:
             self._restore_tables(before)
             rule.forget(0)
             return
-        if finish is not None:
-            await finish()
+        await rule.settle([] if barrier is None else [barrier])
         self.done[topic] = max(self.done[topic], begin + len(batch))
 
     def _receive(self, topic: Topic, offset: int, key: str, value: bytes) -> Received:

@@ -30,6 +30,7 @@ class PartitionMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.partition = Partition()
+        self.unsent: dict[bytes, bytes | None] = {}
         self.sending: deque[Entry] = deque()
         self.changelog: list[Entry] = []
         self.answers: deque[tuple[int, bytes, bytes | None]] = deque()
@@ -39,8 +40,15 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(key=KEYS, value=VALUES)
     def write(self, key: bytes, value: bytes | None) -> None:
         self.partition.set(key, value)
-        self.sending.append((key, value))
+        self.unsent[key] = value
         assert self.partition.data.get(key) == value
+
+    @rule()
+    def settle(self) -> None:
+        taken = self.partition.take_unsent()
+        assert taken == self.unsent
+        self.sending.extend(taken.items())
+        self.unsent.clear()
 
     @precondition(lambda self: self.sending)
     @rule()
@@ -83,6 +91,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @invariant()
     def is_fold_under_own_writes(self) -> None:
         on_their_way = [*((key, value) for _, key, value in self.answers), *self.sending]
+        on_their_way += self.unsent.items()
         unknown = on_their_way if self.known <= len(self.changelog) - len(self.answers) else None
         if unknown is not None:
             expected = fold([*self.changelog[: self.known], *unknown])
@@ -126,9 +135,24 @@ def test_merge_when_own_write_is_on_its_way_leaves_it_on_top() -> None:
 def test_acknowledge_when_another_wrote_behind_gives_what_the_changelog_has() -> None:
     partition = Partition()
     partition.set(b"k", b"own")
+    assert partition.take_unsent() == {b"k": b"own"}
     partition.merge(1, b"k", b"other")
     partition.acknowledge(0, b"k", b"own")
     assert partition.data == {b"k": b"other"}
+
+
+def test_writes_of_a_key_before_they_are_taken_are_sent_as_one() -> None:
+    partition = Partition()
+    partition.set(b"k", b"1")
+    partition.set(b"k", b"2")
+    assert partition.take_unsent() == {b"k": b"2"}
+    partition.set(b"k", b"3")
+    partition.acknowledge(0, b"k", b"2")
+    assert partition.data == {b"k": b"3"}
+    assert partition.take_changes().entries == {b"k": b"2"}
+    assert partition.take_unsent() == {b"k": b"3"}
+    partition.acknowledge(1, b"k", b"3")
+    assert partition.take_changes().entries == {b"k": b"3"}
 
 
 def test_unacknowledged_write_is_in_no_changes() -> None:
