@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final
@@ -21,6 +21,8 @@ from pymongo.errors import (
     WriteConcernError,
 )
 from redis.asyncio import Redis
+from redis.asyncio.connection import Connection
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import RedisError, ResponseError
 
 from app.errors import Unavailable, UnfitServer
@@ -43,15 +45,50 @@ Database = AsyncIOMotorDatabase[dict[str, Any]]
 Outage = (RedisError, PyMongoError, KafkaError, OSError, TimeoutError)
 
 
+class _RedisConnection(Connection):
+    """Sends commands at less cost, in the same bytes.
+
+    hiredis spells them, as it does for redis-py where it is not asynchronous: in Python that takes
+    five times as long, and a script of fifty messages has hundreds of arguments. And a write that
+    does not have to wait is no task with a timer, which it always is in redis-py.
+    """
+
+    _serializer: Final = HiredisRespSerializer()
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        spelled: list[bytes] = self._serializer.pack(*args)
+        return spelled
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join([self.pack_command(*command)[0] for command in commands])]
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        writer = self._writer
+        if (
+            writer is None
+            or isinstance(command, (bytes, str))
+            or writer.transport.is_closing()
+            or writer.transport.get_write_buffer_size()
+        ):
+            await super().send_packed_command(command, check_health)
+        else:
+            # What the socket does not take at once, the next command waits for.
+            writer.writelines(command)
+
+
 def open_redis(settings: Settings) -> "Redis":
     """Return a client of Redis; it connects when it is first used, and again after a loss."""
-    return Redis(
+    redis = Redis(
         host=settings.redis_host,
         port=settings.redis_port,
         socket_timeout=5,
         socket_connect_timeout=PING_SECONDS,
         client_name=settings.kafka_client_id,
     )
+    redis.connection_pool.connection_class = _RedisConnection
+    return redis
 
 
 def open_mongodb(settings: Settings) -> Database:
