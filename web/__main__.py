@@ -15,14 +15,10 @@ from app.errors import HubbubError
 from app.settings import Settings
 from app.telemetry import logs
 from web.application import create_application
+from web.keys import GATEWAY
+from web.transports.door import LINE_BYTES, Entrance
 
 log = logging.getLogger(__name__)
-
-BACKLOG: Final = 4096
-"""Connections that wait to be accepted: a deploy's worth of clients comes back in seconds."""
-
-LINE_BYTES: Final = 16 * 1024
-"""A Last-Event-ID for 100 channels is longer than aiohttp's default of 8,190."""
 
 CLOSE_SECONDS: Final = 2.0
 """What requests under way are given at a stop; aiohttp gives it twice before it cancels them."""
@@ -31,23 +27,26 @@ CLOSE_SECONDS: Final = 2.0
 async def serve(settings: Settings) -> None:
     """Run a gateway until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
+    application = create_application(settings)
     runner = web.AppRunner(
-        create_application(settings),
+        application,
         access_log=None,
         max_line_size=LINE_BYTES,
         max_field_size=LINE_BYTES,
         shutdown_timeout=CLOSE_SECONDS,
     )
+    entrance = Entrance(application[GATEWAY], runner)
     try:
         await runner.setup()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+        await entrance.open(settings.host, settings.port)
         _calm_garbage_collector()
         log.info("gateway_started", extra={"port": settings.port})
         await stopping.wait()
         log.info("gateway_stopping")
     finally:
+        entrance.close()
         await runner.cleanup()
     log.info("gateway_stopped")
 

@@ -4,14 +4,28 @@ In open mode the request says it: headers `X-User-Id` and `X-User-Name`, query p
 and `userName`, or a body's `senderId` and `senderName`. What is said twice must agree.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from aiohttp import web
+from typing import Final, Protocol
 
 from app.errors import FieldError, RequestError
 from app.ids import is_given_id
 from web.fields import is_display_name
+
+USER_PARAMETERS: Final = frozenset(("userId", "userName"))
+"""The parameters of a query that say who asks."""
+
+
+class Asking(Protocol):
+    """What says who asks: a request, or a handshake."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers, whatever the case of their names."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of its query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +37,7 @@ class User:
 
 
 def user_of(
-    request: web.Request, *, sender_id: str | None = None, sender_name: str | None = None
+    request: Asking, *, sender_id: str | None = None, sender_name: str | None = None
 ) -> User:
     """Return who asks; `sender_id` and `sender_name` are what the body says about it, checked.
 

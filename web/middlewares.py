@@ -46,6 +46,11 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
+def count_request(method: str, route: str, status: int) -> None:
+    """Count a request that was answered before any middleware saw it."""
+    _meters(method, route, status)[0].inc()
+
+
 @cache
 def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     # Finding a metric's child costs more than counting.

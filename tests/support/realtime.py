@@ -33,6 +33,7 @@ from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems
 from web.presence import Presence
+from web.transports.door import Entrance
 from web.transports.sse import events
 from web.transports.ws import websocket
 from web.waiting import WaitingCounts
@@ -81,6 +82,7 @@ class Realtime:
             waiting=WaitingCounts(redis),
         )
         self.url = ""
+        self.entrance: Entrance
         self._offsets = 0
         self.numbers: dict[str, int] = {}
 
@@ -148,13 +150,13 @@ async def serve(
     runner = web.AppRunner(application, shutdown_timeout=1, max_field_size=16384)
     await realtime.hub.start()
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
+    realtime.entrance = Entrance(realtime.gateway, runner)
+    port = await realtime.entrance.open("127.0.0.1", 0)
     realtime.url = f"http://127.0.0.1:{port}"
     try:
         yield realtime
     finally:
+        realtime.entrance.close()
         await realtime.hub.drain()
         await runner.cleanup()
         await realtime.gateway.entries.stop()

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from app.errors import FieldError, RequestError
 from app.ids import is_given_id, is_message_id
 from app.telemetry.tracing import traceparent_of
-from web.identity import User, user_of
+from web.identity import USER_PARAMETERS, User, user_of
 from web.parsing import NAMED_ERRORS, parse
 
 JSON: Final = "application/json"
@@ -62,7 +62,7 @@ def _parameters(request: web.Request) -> dict[str, str]:
             raise RequestError(
                 "invalid", "a parameter is given twice", [_named(name, "is given twice")]
             )
-    return {name: value for name, value in query.items() if name not in ("userId", "userName")}
+    return {name: value for name, value in query.items() if name not in USER_PARAMETERS}
 
 
 def _named(name: str, message: str) -> FieldError:

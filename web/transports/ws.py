@@ -42,10 +42,14 @@ TOO_MANY_BAD_FRAMES: Final = 4001
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:
-    """Speak WebSocket: ops and events are described in docs/protocol.md."""
+    """Speak WebSocket: ops and events are described in docs/protocol.md.
+
+    Here are only those whose handshake did not come as one piece (see `web/transports/door.py`),
+    and those who are refused.
+    """
     user = user_of(request)
     accepted = accept(request)
-    connection = WsConnection(request, request.app[GATEWAY], user)
+    connection = WsConnection(request.transport, request.app[GATEWAY], user)
     take_over(request, accepted, connection)
     connection.start()
     return Upgraded()
@@ -58,8 +62,8 @@ class WsConnection(Connection, asyncio.Protocol):
 
     transport_name = "ws"
 
-    def __init__(self, request: web.Request, gateway: Gateway, user: User) -> None:
-        super().__init__(request.transport, gateway.hub.flusher, user)
+    def __init__(self, transport: asyncio.Transport | None, gateway: Gateway, user: User) -> None:
+        super().__init__(transport, gateway.hub.flusher, user)
         self._gateway = gateway
         # aiohttp refuses what is as large as the limit.
         self._parser: WebSocketReader | None = WebSocketReader(

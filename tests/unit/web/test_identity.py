@@ -66,5 +66,5 @@ def test_user_with_stray_bytes_in_the_name_is_invalid() -> None:
     # What aiohttp makes of a header that is not UTF-8; its mocked request cannot be made of it.
     request = SimpleNamespace(headers={"X-User-Id": "u", "X-User-Name": "\udcff"}, query={})
     with pytest.raises(RequestError) as raised:
-        user_of(request)  # type: ignore[arg-type]  # in place of a request
+        user_of(request)
     assert raised.value.code == "invalid"
