@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from faust.types import StreamT
-from prometheus_client import Counter
 
 from agents.appends import channel_appends, user_appends
 from agents.barrier import Barrier
@@ -17,14 +16,14 @@ from agents.deps import Deps
 from agents.fold import fold_records
 from agents.mentions import mentions_in, publish_mentions
 from agents.numbering import Numbering
-from agents.plan import Change, Plan, make_plan
+from agents.plan import Change
+from agents.planning import Planning
 from agents.read_states import ReadStates
 from app.archive.channels import OPEN
-from app.archive.marks import Election
-from app.records import ChannelRead, MemberJoined, MessageCreated, MessageEvent, ProjectionWanted
+from app.records import ChannelRead, MemberJoined, MessageEvent, ProjectionWanted
 from app.stream_log.log import Source
 from app.streaming.application import Application
-from app.streaming.work import Received, Work
+from app.streaming.work import Work
 from tables.channel_state import ChannelState, channel_state_table
 from tables.positions import Position
 from tables.projections import (
@@ -34,8 +33,6 @@ from tables.projections import (
     read_state_projection,
 )
 from tables.read_state import Key, ReadState, read_state_table
-
-_skipped = Counter("hubbub_records_skipped_total", "Records that have no effect.", ["reason"])
 
 
 class MessagesRule:
@@ -47,6 +44,7 @@ class MessagesRule:
         self._channel_state = channel_state_table(app)
         self._read_state = read_state_table(app)
         self._numbering = Numbering(deps.marks, self._channel_state.get)
+        self._planning = Planning(deps.marks, self._numbering, deps.instance)
 
     def forget(self, partition: int) -> None:
         """Read the newest numbers of this partition's channels again."""
@@ -65,14 +63,8 @@ class MessagesRule:
         """Bring about the effects of a batch."""
         records = [(i, i.event) for i in work.received if isinstance(i.event, MessageEvent)]
         before = await self._numbers_before(work)
-        plan, election = await self._settled_plan(work.source, records)
-        for item in plan.unknown:
-            work.refuse(item, "unknown_message", "no such message in this channel")
-        _skipped.labels("published_twice").inc(plan.published_twice)
-        _skipped.labels("without_number").inc(plan.without_number)
-        await work.ensure_lease()
+        plan, election = await self._planning.apply(work, records)
         if plan.marks:
-            election = await self._numbering.write(plan)
             # Clients may see these numbers from now on, so they are never given back.
             work.is_irrevocable = True
         states = await self._fold(work, plan.changes, before)
@@ -88,36 +80,6 @@ class MessagesRule:
         mentions = mentions_in(plan.changes)
         work.is_urgent = bool(mentions)
         return Barrier(election, mentions)
-
-    # Messages
-
-    async def _settled_plan(
-        self, source: Source, records: list[tuple[Received, MessageEvent]]
-    ) -> tuple[Plan, Election]:
-        """Return the plan and, where it marks nothing, the election that its reading rests on."""
-        if not records:
-            return Plan(), None
-        plan = await self._plan(source, records)
-        if plan.is_all_new:
-            return plan, None
-        # Some of it rests on what was read: on marks that may not be durable, or on what a primary
-        # that is none any more did not know. What is read after this, the primary of this election
-        # has; if it can still confirm that, it is as good as acknowledged.
-        election = await self._deps.marks.election()
-        self.forget(source.partition)
-        plan = await self._plan(source, records)
-        await self._deps.marks.confirm(self._deps.instance, election)
-        return plan, election
-
-    async def _plan(self, source: Source, records: list[tuple[Received, MessageEvent]]) -> Plan:
-        created = {e.channel_id for _, e in records if isinstance(e, MessageCreated)}
-        first = min(item.offset for item, _ in records)
-        # In this order: a command of an earlier attempt may still be giving numbers. Those that
-        # come between the two are seen in the messages; those that come later, by `number`.
-        newest = await self._numbering.newest(source, first, created)
-        changed = {event.changed_id for _, event in records}
-        documents = await self._numbering.find(source, first, changed)
-        return make_plan(source, records, documents, newest)
 
     # Read states
 

@@ -64,6 +64,12 @@ class Numbering:
                     newest[channel_id] = found
         return newest
 
+    def peek(self, partition: int, channel_ids: Collection[str]) -> dict[str, Newest] | None:
+        """Return what is remembered of channels' newest numbers, if that is all of them: a copy,
+        which `write_unread` takes back."""
+        newest = self._newest[partition]
+        return {c: newest[c] for c in channel_ids} if self.knows(partition, channel_ids) else None
+
     async def find(
         self, source: Source, first_offset: int, message_ids: Collection[str]
     ) -> dict[str, Document]:
@@ -86,6 +92,23 @@ class Numbering:
         """Write the marks of a plan; raises as `Marks.number` does."""
         before = {message_id for message_id in plan.before.values() if message_id is not None}
         return await self._marks.number(list(plan.marks.values()), before)
+
+    async def write_unread(self, source: Source, plan: Plan) -> Election:
+        """Write the marks of a plan that was made without MongoDB, for few messages.
+
+        Raises:
+            Overtaken, Elected, NumberConflict: as `Marks.number_few`.
+        """
+        marks = list(plan.marks.values())
+        before = {message_id for message_id in plan.before.values() if message_id is not None}
+        last = self._last.get(source.partition)
+        if last is not None and last.offset < marks[0].offset:
+            before.add(last.message_id)
+        election = await self._marks.number_few(marks, before)
+        for mark in marks:
+            newest = Newest(mark.number or 0, mark.message_id)
+            self._newest[source.partition][mark.channel_id] = newest
+        return election
 
     def go_on(self, work: Work, plan: Plan) -> None:
         """Note that a batch has been worked on: whatever comes next rests on its numbers."""

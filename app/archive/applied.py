@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+FEW: Final = 4
+"""Messages up to which one update each costs less than to read them first."""
+
 GROUP_LENGTH: Final = 64
 """Marks in one update: each document looks for its own among so many."""
 
@@ -74,6 +77,41 @@ def require_numbers(message_ids: Iterable[str]) -> dict[str, Any]:
     after it in an ordered command is not done then."""
     query = {"_id": {"$in": list(message_ids)}, "number": None}
     return {"q": query, "u": {"$set": {"_id": ""}}, "multi": True}  # An id cannot be changed.
+
+
+def require_number(mark: Applied) -> dict[str, Any]:
+    """An update that does nothing, and fails where a message does not have its number, also where
+    there is no such message: what comes after it in an ordered command is not done then."""
+    return {
+        "q": {"_id": mark.message_id, "number": mark.number},
+        "u": {"$setOnInsert": {"_id": ""}},  # Nothing can be inserted: an id cannot be changed.
+        "upsert": True,
+        "hint": {"_id": 1},
+    }
+
+
+def write_sent(mark: Applied) -> dict[str, Any]:
+    """An update that gives a message its number, if it is as it was sent: of the first rev, without
+    a number, and without a mark of the topic."""
+    return {
+        "q": {
+            "_id": mark.message_id,
+            "channelId": mark.channel_id,
+            "rev": 1,
+            "number": None,
+            mark.path: None,
+        },
+        "u": {
+            "$set": {
+                mark.path: mark.position,
+                "number": mark.number,
+                "numberedBy": [mark.incarnation, mark.partition, mark.numbered_offset],
+            },
+            "$unset": {"pendingSince": "", "deadLettered": ""},
+            "$currentDate": {"changedAt": True},
+        },
+        "hint": {"_id": 1},
+    }
 
 
 def write(group: Sequence[Applied], *, as_read: bool) -> dict[str, Any]:

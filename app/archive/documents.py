@@ -4,6 +4,7 @@ The document decides: everything that clients, cache and topics carry of a messa
 it here, so a message has the same bytes everywhere.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,28 @@ def format_time(value: datetime) -> str:
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
     return value.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def parse(message: Mapping[str, Any]) -> Document:
+    """Return the document of a message that was sent and not changed since, from what `render`
+    made of it, but for numbers in its metadata that are too long for a parser.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such message.
+    """
+    return {
+        "_id": message["id"],
+        "channelId": message["channelId"],
+        "senderId": message["senderId"],
+        "senderName": message["senderName"],
+        "content": message["content"],
+        "replyTo": message["replyTo"],
+        "mentions": message["mentions"],
+        "metadata": orjson.dumps(message["metadata"]).decode(),
+        "rev": message["rev"],
+        "reactions": message["reactions"],
+        "createdAt": datetime.fromisoformat(message["createdAt"]),
+    }
 
 
 def render(document: Document) -> bytes:

@@ -8,7 +8,14 @@ from bson import ObjectId
 from pymongo import DESCENDING, UpdateOne
 from pymongo.errors import NotPrimaryError, WriteError
 
-from app.archive.applied import Applied, in_groups, require_numbers, write
+from app.archive.applied import (
+    Applied,
+    in_groups,
+    require_number,
+    require_numbers,
+    write,
+    write_sent,
+)
 from app.archive.documents import Document
 from app.clients import Database
 from app.errors import PartitionLost
@@ -152,13 +159,40 @@ class Marks:
             raise Overtaken
         return answer.get("electionId")
 
+    async def number_few(self, marks: Sequence[Applied], before: Collection[str]) -> Election:
+        """As `number`, of a few messages that nobody has read: they are given their numbers if they
+        are as they were sent, in the order of `marks`, as far as that is so.
+
+        Raises:
+            NumberConflict, Elected: as `number`.
+            Overtaken: one of them is not as it was sent; it and those behind it have no number.
+        """
+        updates = [require_numbers(before)] if before else []
+        first = len(updates)
+        for mark in marks:
+            updates += [write_sent(mark), require_number(mark)]
+        del updates[-1]  # Of the last one, the count of what was found tells it.
+        answer = await self._update(updates)
+        for failure in answer.get("writeErrors", ()):
+            place = failure["index"] - first
+            if place > 0 and place % 2 == 1:
+                raise Overtaken
+            _raise(failure)
+        if answer["n"] < len(updates) - first:
+            raise Overtaken
+        return answer.get("electionId")
+
     async def _write(self, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        answer = await self._update(updates)
+        for failure in answer.get("writeErrors", ()):
+            _raise(failure)
+        return answer
+
+    async def _update(self, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
         # The plain command: a bulk write of the driver's does not pass on what the primary is.
         answer: dict[str, Any] = await self._database.command(
             "update", "messages", updates=updates, ordered=True, writeConcern={"w": 1}
         )
-        for failure in answer.get("writeErrors", ()):
-            _raise(failure)
         return answer
 
     async def leave(self, marks: Sequence[Applied]) -> None:

@@ -282,7 +282,7 @@ class World:
 
     def _receive(self, topic: Topic, offset: int, key: str, value: bytes) -> Received:
         # Rules hear only what is younger than ten seconds of typing; nothing here is typed.
-        raw = SimpleNamespace(offset=offset, timestamp=2e12)
+        raw = SimpleNamespace(offset=offset, timestamp=2e12, value=value)
         return Received(cast("Any", raw), decode(topic, key.encode(), value, 0, 1))
 
     def _save_tables(self) -> dict[str, dict[bytes, bytes]]:
