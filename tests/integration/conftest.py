@@ -1,14 +1,22 @@
-"""Real servers for the integration tests: one of each for the session, on free ports."""
+"""Real servers for the integration tests: one of each for the session, on free ports.
+
+A test of whole processes has a `stack` instead, its module's own.
+"""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import aiohttp
 import pytest
+from pymongo import MongoClient
 from redis.asyncio import Redis as RedisClient
 
 from app.clients import Database, open_mongodb, open_redis
 from app.settings import Settings, load
+from dev.processes import Process
 from dev.servers import Kafka, MongoDB, Redis
+from tests.support.stack import Stack, Stored, running_stack
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +28,6 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 @pytest.fixture(scope="session")
 def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoDB]:
     with MongoDB(tmp_path_factory.mktemp("mongodb")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    with Kafka(tmp_path_factory.mktemp("kafka"), fast_start=True) as server:
         yield server
 
 
@@ -63,6 +65,37 @@ def settings(
     """The settings that lead to this session's servers and this test's database."""
     _apply(monkeypatch, kafka_server.environment)
     return load()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stored(stack: Stack) -> Iterator[Stored]:
+    """The database of the stack."""
+    with MongoClient[dict[str, Any]](stack.mongodb.environment["MONGODB_URI"]) as client:
+        yield client["hubbub"]
+
+
+@pytest.fixture(scope="module")
+def one(processes: dict[str, Process]) -> str:
+    """The address of the first of a module's `processes` that are gateways."""
+    return processes["web.1"].url
+
+
+@pytest.fixture(scope="module")
+def two(processes: dict[str, Process]) -> str:
+    """The address of the second."""
+    return processes["web.2"].url
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
 
 
 def _apply(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:

@@ -14,23 +14,16 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from pymongo import MongoClient
 from redis import Redis as RedisClient
 
 from app.ids import new_id
 from app.topics import partition_of
 from dev.processes import ROOT, Process
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import Stack, Stored
 
 PARTITIONS = 4
 COMMAND_SECONDS = 30
 """A command that hangs is a failure; a thread that waits for it could not be cancelled."""
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("commands")) as stack:
-        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +37,8 @@ def worker(stack: Stack) -> Process:
 
 
 @pytest.fixture
-def documents(stack: Stack) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](stack.mongodb.environment["MONGODB_URI"]) as client:
-        yield client["hubbub"]["messages"]
+def documents(stored: Stored) -> Any:
+    return stored["messages"]
 
 
 @pytest.fixture

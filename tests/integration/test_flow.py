@@ -11,16 +11,10 @@ from redis import Redis as RedisClient
 
 from dev.processes import Process
 from tests.support.clients import event_source, websocket
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import Stack
 
 GATEWAYS = ("web.1", "web.2")
 WORKERS = ("messages.1", "messages.2")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("flow")) as stack:
-        yield stack
 
 
 @pytest.fixture(scope="module")

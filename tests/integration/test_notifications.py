@@ -1,7 +1,6 @@
 """Notifications end to end, on real servers and in real processes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
@@ -10,19 +9,12 @@ import aiohttp
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
-from pymongo import MongoClient
 
 from app.announcements import encode_notification
 from app.ids import new_id
 from dev.processes import Process
 from tests.support.clients import event_source, websocket
-from tests.support.stack import Stack, running_stack
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("notifications")) as stack:
-        yield stack
+from tests.support.stack import Stack, Stored
 
 
 @pytest.fixture(scope="module")
@@ -32,27 +24,9 @@ def processes(stack: Stack) -> dict[str, Process]:
     return {process.name: process for process in started}
 
 
-@pytest.fixture(scope="module")
-def one(processes: dict[str, Process]) -> str:
-    return processes["web.1"].url
-
-
-@pytest.fixture(scope="module")
-def two(processes: dict[str, Process]) -> str:
-    return processes["web.2"].url
-
-
 @pytest.fixture
-def documents(stack: Stack) -> Iterator[Any]:
-    uri = stack.mongodb.environment["MONGODB_URI"]
-    with MongoClient[dict[str, Any]](uri) as client:
-        yield client.get_default_database("hubbub")["notifications"]
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
+def documents(stored: Stored) -> Any:
+    return stored["notifications"]
 
 
 @pytest.fixture

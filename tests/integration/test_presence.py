@@ -15,16 +15,10 @@ from app.keys import active_users
 from dev.processes import Process
 from tests.support.clients import WebSocket, event_source, websocket
 from tests.support.presence_process import CLOSING_SECONDS, LEASE_SECONDS, MISSING_SECONDS
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import Stack
 
 GATEWAYS = ("web.1", "web.2")
 WORKERS = ("activity.1", "activity.2")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("presence")) as stack:
-        yield stack
 
 
 def start(stack: Stack, *names: str) -> list[Process]:

@@ -1,7 +1,7 @@
 """Reactions end to end, on real servers and in real processes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +10,6 @@ import aiohttp
 import orjson
 import pytest
 from pydantic import SecretStr
-from pymongo import MongoClient
 from redis import Redis as RedisClient
 
 from app.archive.reactions import Reactions
@@ -19,13 +18,7 @@ from app.clients import open_mongodb
 from app.settings import Settings
 from dev.processes import Process
 from tests.support.clients import Listener, event_source, websocket
-from tests.support.stack import Stack, running_stack
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("reactions")) as stack:
-        yield stack
+from tests.support.stack import Stack, Stored
 
 
 @pytest.fixture(scope="module")
@@ -36,33 +29,15 @@ def processes(stack: Stack) -> dict[str, Process]:
     return {process.name: process for process in [*gateways, *messages, *reactions]}
 
 
-@pytest.fixture(scope="module")
-def one(processes: dict[str, Process]) -> str:
-    return processes["web.1"].url
-
-
-@pytest.fixture(scope="module")
-def two(processes: dict[str, Process]) -> str:
-    return processes["web.2"].url
-
-
 @pytest.fixture
-def documents(stack: Stack) -> Iterator[Any]:
-    uri = stack.mongodb.environment["MONGODB_URI"]
-    with MongoClient[dict[str, Any]](uri) as client:
-        yield client.get_default_database("hubbub")["messages"]
+def documents(stored: Stored) -> Any:
+    return stored["messages"]
 
 
 @pytest.fixture
 def redis(stack: Stack) -> Iterator[RedisClient]:
     with RedisClient(host="127.0.0.1", port=stack.redis.port) as client:
         yield client
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def post(http: aiohttp.ClientSession, url: str, channel: str) -> str:

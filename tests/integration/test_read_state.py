@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid5
@@ -16,13 +16,7 @@ from app.ids import new_id
 from dev.processes import Process
 from tests.support.chat import Chat, chatting, eventually
 from tests.support.clients import event_source, websocket
-from tests.support.stack import Stack, running_stack
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("reads")) as stack:
-        yield stack
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -1,30 +1,21 @@
 """The reconciler in a worker's process, and a worker whose topic was made anew."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from pymongo import MongoClient
 
 from app.ids import new_id
 from dev.processes import Process
 from tests.support.clients import websocket
-from tests.support.stack import Stack, running_stack
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("reconciler")) as stack:
-        yield stack
+from tests.support.stack import Stack, Stored
 
 
 @pytest.fixture
-def documents(stack: Stack) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](stack.mongodb.environment["MONGODB_URI"]) as client:
-        yield client["hubbub"]["messages"]
+def documents(stored: Stored) -> Any:
+    return stored["messages"]
 
 
 def accept(documents: Any, channel: str) -> str:

@@ -49,12 +49,6 @@ async def faust_app(flavour: type[Flavour], topic: Topic) -> AsyncIterator[Any]:
     _close(app)
 
 
-@pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    with Kafka(tmp_path_factory.mktemp("kafka"), fast_start=True) as server:
-        yield server
-
-
 @pytest.fixture
 def settings(kafka_server: Kafka, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name, value in kafka_server.environment.items():

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+from pymongo.database import Database
 
 from dev.processes import ROOT, Process
 from dev.servers import Kafka, MongoDB, Redis
+
+Stored = Database[dict[str, Any]]
+"""What a stack's MongoDB holds, read and written past the processes."""
 
 
 class Stack:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[2] / "conftest.py"
+from dev.processes import ROOT
+
+CONFTEST = ROOT / "tests" / "conftest.py"
 
 
 def run_with_a_skip(folder: Path, *, ci: str) -> subprocess.CompletedProcess[str]:
@@ -21,7 +23,8 @@ def run_with_a_skip(folder: Path, *, ci: str) -> subprocess.CompletedProcess[str
     )
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(folder)],
-        env={**os.environ, "CI": ci}, cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT)},
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
