@@ -17,7 +17,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.errors import ProvisionError
-from app.streaming.coordinator import go_on_after_errors, renew_lease_with
+from app.streaming.coordinator import (
+    beat_from_the_assignment_on,
+    go_on_after_errors,
+    renew_lease_with,
+)
 
 if TYPE_CHECKING:
     from app.streaming.application import Application
@@ -87,6 +91,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = consumer._coordinator
         renew_lease_with(coordinator, self.app.lease)
         go_on_after_errors(coordinator)
+        beat_from_the_assignment_on(coordinator)
         for task in (
             coordinator._coordination_task,
             consumer._client._sync_task,

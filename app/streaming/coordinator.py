@@ -1,6 +1,7 @@
-"""aiokafka's group coordinator, mended: it renews the lease, and does not halt at an error.
+"""aiokafka's group coordinator, mended: it renews the lease, halts at no error, beats early.
 
-Replaces private methods of aiokafka 0.14.0: `_send_req` and `_push_error_to_user`.
+Replaces private methods of aiokafka 0.14.0: `_send_req`, `_push_error_to_user` and
+`_on_join_complete`.
 """
 
 import asyncio
@@ -48,3 +49,18 @@ def go_on_after_errors(coordinator: GroupCoordinator) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
 
     coordinator._push_error_to_user = rejoin
+
+
+def beat_from_the_assignment_on(coordinator: GroupCoordinator) -> None:
+    """Send heartbeats as soon as the group has given us partitions, as Kafka's own client does.
+
+    aiokafka begins when the assignment has been dealt with: a worker that loads its tables for
+    longer than a session loses its partitions, and begins again.
+    """
+    complete = coordinator._on_join_complete
+
+    async def beat_and_complete(*assignment: Any) -> None:
+        coordinator._start_heartbeat_task()
+        await complete(*assignment)
+
+    coordinator._on_join_complete = beat_and_complete

@@ -47,6 +47,8 @@ def test_library_whose_private_methods_are_overridden_is_pinned(library: str, pi
         (driver.AIOKafkaConsumerThread, "_commit"),
         (GroupCoordinator, "_send_req"),
         (GroupCoordinator, "_push_error_to_user"),
+        (GroupCoordinator, "_on_join_complete"),
+        (GroupCoordinator, "_start_heartbeat_task"),
         (GroupCoordinator, "fetch_committed_offsets"),
         (AIOKafkaConsumer, "seek"),
         (TableManager, "_update_channels"),
