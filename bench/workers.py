@@ -162,13 +162,13 @@ def fill_table(arena: Arena, hubbub: Hubbub, channels: Mapping[str, int], *, cro
 def count_entries(arena: Arena) -> int:
     """How many entries the table of read states has in Redis."""
     with _open_redis(arena.settings) as redis:
-        return sum(int(redis.hlen(key.data)) for key in _table_keys(arena))
+        return sum(int(redis.hlen(shard)) for key in _table_keys(arena) for shard in key.shards)
 
 
 def wipe_table(arena: Arena) -> None:
     """Take the table of read states from Redis: the next worker replays its changelog."""
     with _open_redis(arena.settings) as redis:
-        redis.delete(*(name for key in _table_keys(arena) for name in (key.data, key.meta)))
+        redis.delete(*(name for key in _table_keys(arena) for name in (key.meta, *key.shards)))
 
 
 def wait_flushed(arena: Arena, wanted: int) -> None:

@@ -18,7 +18,7 @@ from app.errors import PartitionLost
 from app.keys import TableKey
 from tables.metrics import DISCARDED, FENCED, FLUSH_SECONDS, REWRITES
 from tables.partition import Partition
-from tables.snapshot import Fenced, Interrupted, Snapshot, WritesLost
+from tables.snapshot import Claim, Fenced, Interrupted, Snapshot, WritesLost
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,8 @@ class Holdings:
 
         `ends`: each partition's changelog end, the offset that its next record will get. What was
         held in the generation just before is kept: nobody can have owned it in between. Where Redis
-        does not answer within `patience_seconds`, the partition starts empty, to be replayed.
+        does not answer within `patience_seconds`, the partition starts empty, to be replayed; one
+        that has begun to answer is read to the end.
         """
         deadline = time.monotonic() + patience_seconds
         self._is_retaking = True
@@ -158,7 +159,10 @@ class Holdings:
         while True:
             try:
                 async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
-                    partition = await self._load(snapshot, number, end)
+                    claim = await snapshot.claim()
+                # A Redis that answers is waited for: each of its answers has its own time-out, and
+                # a replay in its stead takes longer.
+                partition = await self._load(snapshot, claim, number, end)
             except OUTAGES as error:
                 if time.monotonic() + seconds >= deadline:
                     fields = {**self._fields(number), "error": type(error).__name__}
@@ -169,8 +173,7 @@ class Holdings:
             else:
                 return _Held(partition, snapshot, time.monotonic())
 
-    async def _load(self, snapshot: Snapshot, number: int, end: int) -> Partition:
-        claim = await snapshot.claim()
+    async def _load(self, snapshot: Snapshot, claim: Claim, number: int, end: int) -> Partition:
         flaw = claim.find_flaw(end, self._retention_seconds)
         if flaw is None:
             data = await snapshot.load()

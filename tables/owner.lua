@@ -1,6 +1,6 @@
 -- Every script begins with this. meta holds: token and generation (the owner and its consumer
--- group generation), step (the owner's last write), offset (how far data goes in the changelog),
--- count (HLEN of data), flushed_at (this server's clock, seconds).
+-- group generation), step (the owner's last write), offset (how far the shards go in the changelog),
+-- count (their entries, as added by flushes), flushed_at (this server's clock, seconds).
 
 -- 'OWNER', 'FENCED' (another has taken over) or 'LOST' (an owner before us is back, or nobody: this
 -- server has lost our claim). Generations only grow, so a lower one is an owner before us.

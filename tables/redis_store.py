@@ -38,6 +38,10 @@ _RETENTION_SHARE: Final = 0.9
 
 _PROJECTION_ENTRIES: Final = 1000
 
+_PROJECTION_PAUSE: Final = 1.0
+"""As long as it takes to project some entries, the records that wait have the worker for
+themselves: mostly the projections that a takeover writes again are there already."""
+
 Projection = Callable[[Redis, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
 """Writes entries of a table, as they are in its changelog, where gateways read them."""
 
@@ -139,7 +143,7 @@ class RedisStore(SerializedStore[Any, Any]):
     ) -> None:
         """Claim and load what is assigned now, drop what is not.
 
-        Bounded by half a session timeout: heartbeats stand still during a rebalance.
+        A Redis that is silent for half a session timeout is gone on without.
         """
         if generation_id != self.app.consumer_generation_id:
             return  # The next generation's call is on its way.
@@ -203,7 +207,9 @@ class RedisStore(SerializedStore[Any, Any]):
         partition = self._holdings.find(number)
         entries = [] if partition is None else list(partition.data.items())
         for start in range(0, len(entries), _PROJECTION_ENTRIES):
+            began = time.monotonic()
             await project(self._redis, entries[start : start + _PROJECTION_ENTRIES])
+            await asyncio.sleep((time.monotonic() - began) * _PROJECTION_PAUSE)
 
     # The mapping, as agents use it.
 
@@ -273,7 +279,7 @@ class RedisStore(SerializedStore[Any, Any]):
         group, count = self.app.conf.id, self.table.partitions or self.app.conf.topic_partitions
         keys = [TableKey(group, self.table_name, number) for number in range(count)]
         with BlockingRedis.from_url(str(self.url), socket_timeout=SOCKET_SECONDS) as client:
-            client.unlink(*(name for key in keys for name in (key.data, key.meta)))
+            client.unlink(*(name for key in keys for name in (key.meta, *key.shards)))
 
     async def backup_partition(
         self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1

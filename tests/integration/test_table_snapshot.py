@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import faust
 import pytest
@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from redis.asyncio import Redis as RedisClient
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -30,6 +31,7 @@ from tables.redis_table import RedisTable
 from tables.snapshot import Fenced, Snapshot, WritesLost
 
 KEY = TableKey("group", "table", 0)
+KEYS = (KEY.meta, *KEY.shards)
 Entry = tuple[bytes, bytes | None]
 
 
@@ -55,8 +57,31 @@ class FaultyRedis(RedisClient):
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
 
 
+class SlowPipeline(Pipeline):
+    """A pipeline that is answered after a while."""
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        await asyncio.sleep(0.05)
+        return await super().execute(raise_on_error)
+
+
+class SlowRedis(RedisClient):
+    """A client whose pipelines take a while."""
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        return SlowPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
 def connect(server: Redis) -> FaultyRedis:
     return FaultyRedis(port=server.port, retry=Retry(NoBackoff(), 0), socket_timeout=2)
+
+
+async def stored(client: RedisClient) -> dict[bytes, bytes]:
+    """The partition as Redis has it."""
+    found: dict[bytes, bytes] = {}
+    for shard in KEY.shards:
+        found.update(cast("dict[bytes, bytes]", await client.hgetall(shard)))
+    return found
 
 
 def fold(entries: list[Entry]) -> dict[bytes, bytes]:
@@ -135,7 +160,7 @@ class SnapshotMachine(RuleBasedStateMachine):
         self.run(self.holdings.flush())
         assert self.holdings.is_flushed
         assert self.partition.offset == (len(self.changelog) - 1 if self.changelog else None)
-        assert self.run(self.redis.hgetall(KEY.data)) == fold(self.changelog)
+        assert self.run(stored(self.redis)) == fold(self.changelog)
 
     @rule(scripts=st.integers(0, 3), is_run=st.booleans())
     def flush_over_a_breaking_connection(self, scripts: int, is_run: bool) -> None:
@@ -148,8 +173,7 @@ class SnapshotMachine(RuleBasedStateMachine):
 
     @rule()
     def redis_is_saved(self) -> None:
-        keys = (KEY.data, KEY.meta)
-        found = {key: self.run(self.redis.dump(key)) for key in keys}
+        found = {key: self.run(self.redis.dump(key)) for key in KEYS}
         self.backups.append({key: dump for key, dump in found.items() if dump is not None})
 
     @precondition(lambda self: self.backups)
@@ -264,7 +288,7 @@ def merge(partition: Partition, *entries: Entry, begin: int) -> None:
 
 
 async def save(client: RedisClient) -> list[tuple[str, bytes]]:
-    dumps = [(key, await client.dump(key)) for key in (KEY.data, KEY.meta)]
+    dumps = [(key, await client.dump(key)) for key in KEYS]
     return [(key, dump) for key, dump in dumps if dump is not None]
 
 
@@ -286,7 +310,7 @@ async def test_flush_when_redis_lost_the_one_before_rewrites_everything(
     await bring_back(client, saved)
     merge(partition, (b"c", b"1"), begin=2)
     assert await snapshot.flush(partition) is True
-    assert await client.hgetall(KEY.data) == {b"a": b"1", b"b": b"1", b"c": b"1"}
+    assert await stored(client) == {b"a": b"1", b"b": b"1", b"c": b"1"}
 
 
 async def test_flush_when_redis_is_back_from_an_earlier_owner_rewrites_everything(
@@ -299,7 +323,7 @@ async def test_flush_when_redis_is_back_from_an_earlier_owner_rewrites_everythin
     partition = partition_with((b"a", b"1"))
     await bring_back(client, saved)
     assert await snapshot.flush(partition) is True
-    assert await client.hgetall(KEY.data) == {b"a": b"1"}
+    assert await stored(client) == {b"a": b"1"}
     with pytest.raises(Fenced):
         await earlier.flush(Partition())
 
@@ -311,7 +335,7 @@ async def test_flush_when_another_has_claimed_is_fenced_and_writes_nothing(
     await claimed(client, 2)
     with pytest.raises(Fenced):
         await zombie.flush(partition_with((b"a", b"1")))
-    assert await client.hgetall(KEY.data) == {}
+    assert await stored(client) == {}
 
 
 async def test_flush_when_broken_before_it_ran_keeps_its_changes(client: FaultyRedis) -> None:
@@ -324,7 +348,7 @@ async def test_flush_when_broken_before_it_ran_keeps_its_changes(client: FaultyR
     assert partition.is_dirty
     merge(partition, (b"b", b"1"), begin=1)
     await snapshot.flush(partition)
-    assert await client.hgetall(KEY.data) == {b"a": b"1", b"b": b"1"}
+    assert await stored(client) == {b"a": b"1", b"b": b"1"}
 
 
 async def test_flush_when_its_answer_was_lost_is_repeated_without_a_rewrite(
@@ -337,7 +361,7 @@ async def test_flush_when_its_answer_was_lost_is_repeated_without_a_rewrite(
         await snapshot.flush(partition)
     client.scripts_left = -1
     assert await snapshot.flush(partition) is False
-    assert await client.hgetall(KEY.data) == {b"a": b"1"}
+    assert await stored(client) == {b"a": b"1"}
 
 
 async def test_flush_when_broken_between_its_scripts_moves_no_offset(
@@ -352,7 +376,7 @@ async def test_flush_when_broken_between_its_scripts_moves_no_offset(
     found = await owner(client, 2).claim()
     # Newer data under an older offset: the replay behind it ends at the same table.
     assert (found.offset, found.find_flaw(3, 60)) == (0, None)
-    assert await client.hgetall(KEY.data) == {b"a": b"1"}
+    assert await stored(client) == {b"a": b"1"}
 
 
 async def test_rewrite_when_broken_between_its_scripts_leaves_nothing_to_use(
@@ -379,13 +403,25 @@ async def test_rewrite_when_its_first_script_comes_late_empties_nothing(
     snapshot._attempted = 0  # As an attempt did that was not answered, and arrives only now.
     with pytest.raises(WritesLost):
         await snapshot._empty()
-    assert await client.hgetall(KEY.data) == {b"a": b"1"}
+    assert await stored(client) == {b"a": b"1"}
 
 
 async def test_claim_when_entries_are_missing_finds_it_incomplete(client: FaultyRedis) -> None:
     await (await claimed(client)).flush(partition_with((b"a", b"1"), (b"b", b"1")))
-    await client.delete(KEY.data)  # As an eviction would.
+    await client.delete(*KEY.shards)  # As an eviction would.
     assert (await owner(client, 2).claim()).find_flaw(2, 60) == "incomplete"
+
+
+async def test_claim_when_entries_went_missing_before_a_flush_finds_it_incomplete(
+    client: FaultyRedis,
+) -> None:
+    snapshot = await claimed(client)
+    partition = partition_with((b"a", b"1"), (b"b", b"1"))
+    await snapshot.flush(partition)
+    await client.delete(*KEY.shards)  # As an eviction would.
+    merge(partition, (b"a", b"2"), (b"c", b"1"), (b"b", None), begin=2)
+    await snapshot.flush(partition)
+    assert (await owner(client, 2).claim()).find_flaw(5, 60) == "incomplete"
 
 
 async def test_claim_when_offset_is_beyond_the_changelog_finds_it(client: FaultyRedis) -> None:
@@ -424,7 +460,7 @@ async def test_flush_when_large_keeps_each_script_small(client: FaultyRedis) -> 
     await snapshot.flush(partition)
     scripts = (await client.info("commandstats"))["cmdstat_evalsha"]["calls"] - before
     assert scripts >= 5000 * 700 // (512 * 1024)
-    assert len(await client.hgetall(KEY.data)) == 4900
+    assert len(await stored(client)) == 4900
 
 
 async def test_claim_when_redis_is_down_begins_empty_and_rewrites_when_it_is_back(
@@ -442,8 +478,19 @@ async def test_claim_when_redis_is_down_begins_empty_and_rewrites_when_it_is_bac
     held.hold(0).merge(2, b"new", b"1")
     assert await held.flush() == {0}
     await impatient.aclose()
-    assert await client.hgetall(KEY.data) == {b"new": b"1"}
+    assert await stored(client) == {b"new": b"1"}
     assert (await owner(client, 3).claim()).offset == 2
+
+
+async def test_claim_when_redis_answers_slowly_reads_on_beyond_its_patience(
+    client: FaultyRedis,
+) -> None:
+    entries = [(b"%d" % n, b"1") for n in range(1000)]
+    await (await claimed(client)).flush(partition_with(*entries))
+    held = Holdings(SlowRedis(connection_pool=client.connection_pool), KEY.group, KEY.table, 60)
+    await held.retake({0: 1000}, 2, 0.4)
+    assert held.hold(0).data == dict(entries)
+    assert held.hold(0).offset == 999
 
 
 async def test_retake_when_a_generation_was_missed_loads_anew(client: FaultyRedis) -> None:
@@ -478,6 +525,6 @@ async def test_reset_state_deletes_every_partition(
     )
     table = app.Table(KEY.table)
     await (await claimed(client)).flush(partition_with((b"a", b"1")))
-    assert await client.exists(KEY.data, KEY.meta) == 2
+    assert await client.exists(*KEYS) == 2
     table.reset_state()
-    assert await client.exists(KEY.data, KEY.meta) == 0
+    assert await client.exists(*KEYS) == 0

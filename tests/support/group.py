@@ -168,8 +168,9 @@ class Group:
         counts: dict[str, int] = {}
         for partition in range(PARTITIONS):
             key = TableKey(self.topic.group, TABLE, partition)
-            for name, value in (await self._redis.hgetall(key.data)).items():
-                counts[orjson.loads(name)] = orjson.loads(value)["count"]
+            for shard in key.shards:
+                for name, value in (await self._redis.hgetall(shard)).items():
+                    counts[orjson.loads(name)] = orjson.loads(value)["count"]
         return counts
 
     async def committed(self) -> int:
