@@ -2,7 +2,7 @@
 
 import secrets
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bench import workers
 from bench.arena import Arena
@@ -11,6 +11,9 @@ from bench.scenarios import CROWD, RESTART, WORKER
 
 if TYPE_CHECKING:
     from bench.campaign import Campaign
+
+ROOMS: Final = 40
+"""Channels whose members fill the table, spread over its partitions."""
 
 
 def run_workers(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
@@ -21,9 +24,7 @@ def run_workers(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
             _run_backlog(campaign, arena, hubbub, number)
     if campaign.is_wanted(RESTART):
         _restart_often(campaign, arena, hubbub, "empty")
-    if campaign.is_wanted(RESTART) or campaign.is_wanted(CROWD):
-        _fill(campaign, arena, hubbub)
-    if campaign.is_wanted(RESTART):
+        _fill_up(campaign, arena, hubbub)
         _restart_often(campaign, arena, hubbub, "full")
         # Once each: they take minutes, and differ by more than a pass does.
         campaign.record(RESTART, "replay", 0, lambda: _replay(campaign, arena, hubbub))
@@ -31,6 +32,8 @@ def run_workers(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
         workers.prepare_stock(arena, entries)
         campaign.record(RESTART, "stock", 0, lambda: workers.restart_stock(arena, entries))
     if campaign.is_wanted(CROWD):
+        crowd = {"many-0": campaign.size.crowd, "two-0": 2}
+        workers.fill_table(arena, hubbub, crowd, crowd="many-0")
         for number in campaign.numbers():
             for name in ("many", "two"):
                 load = {**CROWD.load, "prefix": name}
@@ -52,13 +55,13 @@ def _run_backlog(campaign: "Campaign", arena: Arena, hubbub: Hubbub, number: int
     hubbub.processes["messages.1"].wait_ready()
 
 
-def _fill(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
-    each = campaign.size.table_entries // 40
-    rooms = {f"room-{number}": each for number in range(40)}
-    crowd = {"many-0": campaign.size.crowd, "two-0": 2}
-    took = workers.fill_table(arena, hubbub, {**rooms, **crowd}, crowd="many-0")
-    entries = sum(rooms.values()) + sum(crowd.values())
-    print(f"a table of {entries:,} entries taken in for the first time in {took:.1f} s")
+def _fill_up(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
+    """Give the table its size; the runs before this one have left entries in it."""
+    missing = campaign.size.table_entries - workers.count_entries(arena)
+    each, rest = divmod(missing, ROOMS)
+    rooms = {f"room-{number}": each + (number < rest) for number in range(ROOMS)}
+    took = workers.fill_table(arena, hubbub, rooms, crowd="")
+    print(f"{missing:,} entries taken in for the first time in {took:.1f} s")
 
 
 def _restart_often(campaign: "Campaign", arena: Arena, hubbub: Hubbub, name: str) -> None:
