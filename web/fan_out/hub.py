@@ -179,17 +179,13 @@ class Hub:
             stream.opening = self.run(self._open(name, stream))
             _streams.set(len(self._streams))
         stream.joined += 1
-        try:
-            if stream.opening is not None:
-                # Shielded: whoever else waits for it is not cancelled with this caller.
-                async with asyncio.timeout(JOIN_SECONDS):
-                    await asyncio.shield(stream.opening)
-        except TimeoutError:
-            self.release(stream)
-            raise Unavailable("redis") from None
-        except asyncio.CancelledError:
-            self.release(stream)
-            raise
+        if stream.opening is not None:
+            try:
+                # Not awaited itself: whoever else waits for it is not cancelled with this caller.
+                await asyncio.wait([stream.opening], timeout=JOIN_SECONDS)
+            except asyncio.CancelledError:
+                self.release(stream)
+                raise
         if not stream.epoch:
             self.release(stream)
             raise Unavailable("redis")
