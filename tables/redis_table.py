@@ -107,7 +107,8 @@ class RedisTable(faust.Table[Any, Any]):
             raise TypeError("there is no event whose changes could be waited for")
         partition = event.message.partition
         for key, value in self.data.hold(partition).take_unsent().items():
-            self.send_changelog(partition, key, value)
+            # Serialized already; and of a deletion, `json` would make the value "null".
+            self.send_changelog(partition, key, value, "raw", "raw")
         if sends := self._sends[partition]:
             await asyncio.wait(set(sends))
         if self._failure is not None:
