@@ -95,9 +95,12 @@ class Campaign:
     def _start_all(self, stack: ExitStack, arena: Arena, folder: Path) -> dict[str, Contestant]:
         contestants: dict[str, Contestant] = {}
         kinds: tuple[type[Contestant], ...] = (Hubbub, *REFERENCES)
+        wanted = {name for each in SCENARIOS if self.is_wanted(each) for name in each.contestants}
         for kind in kinds:
             if why := kind.missing():
                 self.missing[kind.name] = why
+                continue
+            if kind is not Hubbub and kind.name not in wanted:
                 continue
             contestant = kind(arena.environment, folder)
             stack.callback(contestant.stop)
@@ -130,6 +133,8 @@ class Campaign:
         load = {**scenario.load, **(scenario.quick_load if self.size.is_quick else {})}
         for number in self.numbers():
             for contestant in wanted:
+                if number and contestant.name in scenario.once:
+                    continue
                 if load["mode"] == "idle":
                     contestant.restart()
                 if load["mode"] == "backlog":
@@ -150,6 +155,7 @@ class Campaign:
             result = run()
         except (RunError, TimeoutError) as error:
             result = {"error": str(error)}
+        took = time.perf_counter() - began
         at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
         self.runs.append(
             {
@@ -157,12 +163,12 @@ class Campaign:
                 "contestant": name,
                 "pass": number,
                 "at": at,
+                "took_seconds": round(took, 1),
                 "result": result,
             }
         )
         self.save()
         said = result.get("error") or "  ".join(_say(scenario, result))
-        took = time.perf_counter() - began
         print(f"{scenario.name:11} {name:7} {number + 1}  {said}  ({took:.1f} s)", flush=True)
         time.sleep(_PAUSE_SECONDS)
 

@@ -36,8 +36,8 @@ class Scenario:
     contestants: tuple[str, ...] = ALL
     quick_load: Mapping[str, Any] = field(default_factory=dict)
     """What is smaller in the quick run."""
-    is_quick: bool = True
-    """Whether the quick run has it."""
+    once: tuple[str, ...] = ("echo",)
+    """Who is measured in the first pass alone: it takes long, or is the same in all."""
 
 
 def own_cpu_seconds(result: Result) -> float:
@@ -127,6 +127,7 @@ SCENARIOS: Final = (
         ),
         {"mode": "idle", "connections": 5000, "channels": 5000, "posters": 0},
         quick_load={"connections": 1000, "channels": 1000, "seconds": 1.0},
+        once=("python",),
     ),
     Scenario(
         "post16",
@@ -181,6 +182,7 @@ SCENARIOS: Final = (
         ),
         {"mode": "backlog", "connections": 200},
         quick_load={"connections": 50},
+        once=("python",),
     ),
     Scenario(
         "storm",
@@ -190,8 +192,9 @@ SCENARIOS: Final = (
             Figure("all caught up", "ms", _value("caught_up_ms")),
             Figure("lost", "pairs", _value("lost")),
         ),
-        {"mode": "storm", "rate": 50, "connections": 1000},
+        {"mode": "storm", "rate": 50, "connections": 1000, "seconds": 1.0},
         quick_load={"connections": 300},
+        once=("python",),
     ),
 )
 

@@ -242,18 +242,11 @@ class Load:
         took = time.perf_counter() - begin
         self.window.close()
         joined_cpu = self.window.values["cpu_s"]
-        await asyncio.sleep(self.spec.warm_seconds)
-        idle = Window(self.tally, self.spec.pids)
-        memory = self.window
-        idle.open()
         await asyncio.sleep(self.spec.seconds)
-        idle.close()
-        memory.close()  # Memory settles after the last join.
+        self.window.close()  # Memory settles after the last join.
         self.window.values |= {
             "joined_per_s": self.spec.connections / took,
             "cpu_s": joined_cpu,
-            "idle_cpu_s": idle.values["cpu_s"],
-            "idle_seconds": idle.values["seconds"],
         }
 
     # A storm: everybody is cut off at once, and comes back at once.
