@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections import defaultdict
-from functools import partial
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn, cast
 
 import faust
 from faust.exceptions import ImproperlyConfigured
 from faust.streams import current_event
-from faust.types import FutureMessage
 
+from tables.changelog import write_changes
 from tables.partition import Partition
 from tables.redis_store import RedisStore
 
@@ -30,7 +30,8 @@ class RedisTable(faust.Table[Any, Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._sends: defaultdict[int, set[FutureMessage]] = defaultdict(set)
+        self._sends: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._failure: BaseException | None = None
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -56,42 +57,6 @@ class RedisTable(faust.Table[Any, Any]):
     def on_key_del(self, key: Any) -> None:
         """Do nothing, as `on_key_set`."""
 
-    def send_changelog(
-        self,
-        partition: int | None,
-        key: Any,
-        value: Any,
-        key_serializer: Any = None,
-        value_serializer: Any = None,
-    ) -> FutureMessage:
-        """Send a change to the changelog.
-
-        Raises:
-            PartitionLost: the partition is not held here; nothing is sent.
-        """
-        if partition is None:
-            raise TypeError("a table in Redis needs the partition of a stream's event")
-        held = self.data.hold(partition)
-        sent = super().send_changelog(partition, key, value, key_serializer, value_serializer)
-        self._sends[partition].add(sent)
-        # Bound to what is held now: after a new claim the changelog is read anew, and a late
-        # acknowledgement must not change what was read.
-        sent.add_done_callback(partial(self._on_answered, partition, held))
-        return sent
-
-    def _on_answered(self, number: int, held: Partition, sent: FutureMessage) -> None:
-        self._sends[number].discard(sent)
-        if sent.cancelled():
-            return
-        error = sent.exception()
-        if error is None:
-            message: Any = sent.message  # Key and value are bytes here: what the broker has got.
-            held.acknowledge(sent.result().offset, message.key, message.value)
-        elif self._failure is None:
-            self._failure = error
-            log.error("changelog_send_failed", extra={"table": self.name, "partition": number})
-            self.add_future(self.crash(error))
-
     async def settle(self) -> None:
         """Send the changes made in this event's partition since the last call, each key's last,
         and wait until the broker has acknowledged them.
@@ -105,14 +70,35 @@ class RedisTable(faust.Table[Any, Any]):
         event = current_event()
         if event is None:
             raise TypeError("there is no event whose changes could be waited for")
-        partition = event.message.partition
-        for key, value in self.data.hold(partition).take_unsent().items():
-            # Serialized already; and of a deletion, `json` would make the value "null".
-            self.send_changelog(partition, key, value, "raw", "raw")
-        if sends := self._sends[partition]:
+        number = event.message.partition
+        held = self.data.hold(number)
+        if changes := held.take_unsent():
+            # A task of its own: whatever becomes of the batch that waits here, what was taken is
+            # sent. Memory has it, and nobody would write it again.
+            sending = asyncio.create_task(self._send(number, held, changes))
+            self._sends[number].add(sending)
+            sending.add_done_callback(self._sends[number].discard)
+        if sends := self._sends[number]:
             await asyncio.wait(set(sends))
         if self._failure is not None:
             raise self._failure
+
+    async def _send(
+        self, number: int, held: Partition, changes: Mapping[bytes, bytes | None]
+    ) -> None:
+        try:
+            async with self._turns[number]:
+                # Of what is held now: after a new claim the changelog is read anew, and a late
+                # acknowledgement must not change what was read.
+                producer = cast("Any", self.app.producer)._ensure_producer()
+                topic = self.changelog_topic_name
+                await write_changes(producer, topic, number, changes, held.acknowledge)
+        except Exception as error:
+            if self._failure is None:
+                self._failure = error
+                fields = {"table": self.name, "partition": number}
+                log.exception("changelog_send_failed", extra=fields)
+                self.add_future(self.crash(error))
 
     def on_clear(self) -> NoReturn:
         """Refuse: stock sends the deletions of all partitions into the current event's."""

@@ -30,6 +30,7 @@ def test_library_whose_private_methods_are_overridden_is_pinned(library: str, pi
     [
         (App, "_new_transport"),
         (App, "_create_directories"),
+        (driver.Producer, "_ensure_producer"),
         (driver.Consumer, "_new_consumer_thread"),
         (driver.Consumer, "_drain_messages"),
         (driver.Consumer, "_get_active_partitions"),

@@ -1,14 +1,36 @@
 """What a table in Redis refuses. Nothing here connects."""
 
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import faust
 import pytest
 from faust.exceptions import ImproperlyConfigured
+from faust.streams import _current_event
 
 from app.errors import PartitionLost
 from tables.redis_store import RedisStore
 from tables.redis_table import RedisTable
+
+
+class Event:
+    """What tables find their partition by."""
+
+    message = SimpleNamespace(partition=0)
+
+
+@contextmanager
+def an_event() -> Iterator[None]:
+    """Be in the event of a stream."""
+    event: Any = Event()
+    token = _current_event.set(weakref.ref(event))
+    try:
+        yield
+    finally:
+        _current_event.reset(token)
 
 
 def create_app(**settings: Any) -> faust.App:
@@ -30,10 +52,12 @@ def test_change_outside_of_an_event_raises() -> None:
         del table.data["a"]
 
 
-def test_change_of_partition_that_is_not_held_raises_and_sends_nothing() -> None:
+async def test_change_of_partition_that_is_not_held_raises_and_settles_nothing() -> None:
     table: Any = create_app().Table("t")
-    with pytest.raises(PartitionLost):
-        table.send_changelog(0, "a", 1)
+    with an_event(), pytest.raises(PartitionLost):
+        table["a"] = 1
+    with an_event(), pytest.raises(PartitionLost):
+        await table.settle()
 
 
 def test_clear_is_refused() -> None:
