@@ -31,6 +31,7 @@ class Settlement:
         self._acknowledge = acknowledge
         self._fail = fail
         self._waiting: list[Done] = []
+        self._waiting_records = 0
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._is_due = asyncio.Event()
@@ -43,7 +44,8 @@ class Settlement:
         if self._has_failed:
             return
         self._waiting.append(done)
-        is_full = sum(len(each.work.received) for each in self._waiting) >= LONGEST_BATCH
+        self._waiting_records += len(done.work.received)
+        is_full = self._waiting_records >= LONGEST_BATCH
         if is_full:
             self._has_room.clear()
         if is_full or done.work.is_urgent:
@@ -68,7 +70,7 @@ class Settlement:
         try:
             while self._waiting:
                 await self._turn()
-                taken, self._waiting = self._waiting, []
+                taken, self._waiting, self._waiting_records = self._waiting, [], 0
                 self._has_room.set()
                 if not self._is_ending:
                     self._is_due.clear()
