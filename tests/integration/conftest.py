@@ -9,10 +9,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiokafka import AIOKafkaProducer
 from pymongo import MongoClient
 from redis.asyncio import Redis as RedisClient
 
-from app.clients import Database, open_mongodb, open_redis
+from app.clients import Database, create_producer, open_mongodb, open_redis
 from app.settings import Settings, load
 from dev.processes import Process
 from dev.servers import Kafka, MongoDB, Redis
@@ -101,3 +102,12 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 def _apply(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer as gateways have it."""
+    producer = create_producer(settings)
+    await producer.start()
+    yield producer
+    await producer.stop()

@@ -1,24 +1,13 @@
 """Changes of a table on their way into a real changelog."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import NewTopic
 from aiokafka.structs import TopicPartition
 
-from app.clients import create_admin, create_producer
+from app.clients import create_admin
 from app.ids import new_id
 from app.settings import Settings
 from tables.changelog import write_changes
-
-
-@pytest.fixture
-async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = create_producer(settings)
-    await producer.start()
-    yield producer
-    await producer.stop()
 
 
 async def test_changes_of_several_batches_are_acknowledged_where_they_are(

@@ -15,7 +15,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import StreamT
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.clients import create_admin, create_producer
+from app.clients import create_admin
 from app.ids import new_id
 from app.records import TYPES, ChannelRead
 from app.settings import Settings
@@ -63,14 +63,6 @@ async def topic(settings: Settings) -> AsyncIterator[Topic]:
     yield topic
     del TYPES[name]
     await admin.close()
-
-
-@pytest.fixture
-async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = create_producer(settings)
-    await producer.start()
-    yield producer
-    await producer.stop()
 
 
 def read_event(channel_id: str, number: int) -> bytes:
