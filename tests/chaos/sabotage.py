@@ -150,12 +150,15 @@ def _make_holds(folder: Path) -> None:
         while (folder / place).exists():
             await asyncio.sleep(_HOLD_SECONDS)
 
-    number, send, commit = Marks.number, Publisher._send, ConsumerThread._commit
+    send, commit = Publisher._send, ConsumerThread._commit
 
-    async def number_and_hold(self: Marks, *arguments: Any) -> Any:
-        election = await number(self, *arguments)
-        await hold("marks")
-        return election
+    def hold_after(number: Any) -> Any:
+        async def number_and_hold(self: Marks, *arguments: Any) -> Any:
+            election = await number(self, *arguments)
+            await hold("marks")
+            return election
+
+        return number_and_hold
 
     async def hold_and_send(self: Publisher, *arguments: Any) -> bool:
         await hold("publish")
@@ -164,7 +167,8 @@ def _make_holds(folder: Path) -> None:
     async def commit_unless_held(self: ConsumerThread, offsets: Any) -> bool:
         return False if (folder / "commit").exists() else await commit(self, offsets)
 
-    setattr(Marks, "number", number_and_hold)  # noqa: B010
+    for name in ("number", "number_few"):
+        setattr(Marks, name, hold_after(getattr(Marks, name)))
     setattr(Publisher, "_send", hold_and_send)  # noqa: B010
     setattr(ConsumerThread, "_commit", commit_unless_held)  # noqa: B010
 
