@@ -11,7 +11,7 @@ from tests.support.stack import running_stack
 
 pytestmark = pytest.mark.timeout(300)
 
-ROUNDS = 3
+ROUNDS = 6
 
 
 @pytest.fixture(scope="module")
