@@ -14,6 +14,7 @@ import pytest
 from pymongo.errors import AutoReconnect, PyMongoError
 from redis.asyncio import Redis as RedisClient
 
+from agents.planning import Planning
 from app.archive.applied import Applied
 from app.archive.marks import Elected, Election, Marks
 from app.clients import Database, open_mongodb
@@ -101,9 +102,9 @@ class Stage:
             member.kill()  # Frozen they would find it in their sockets when they are thawed.
         confirm = Marks.confirm
 
-        async def hold_and_confirm(marks: Marks, owner: str, election: Election) -> None:
+        async def hold_and_confirm(marks: Marks, owner: str, *elections: Election) -> None:
             await self.may_confirm.wait()
-            await confirm(marks, owner, election)
+            await confirm(marks, owner, *elections)
 
         self.patch.setattr(Marks, "confirm", hold_and_confirm)
 
@@ -138,6 +139,17 @@ class Stage:
             return found
 
         self.patch.setattr(Marks, method, read_and_fail_over)
+
+    def fail_over_before(self, method: str) -> None:
+        """Fail over once, just before a write of the worker."""
+        original = getattr(Marks, method)
+
+        async def fail_over_and_write(*arguments: Any) -> Any:
+            self.patch.setattr(Marks, method, original)
+            await self.fail_over()
+            return await original(*arguments)
+
+        self.patch.setattr(Marks, method, fail_over_and_write)
 
     def fail_over_instead(self, method: str) -> None:
         """Fail over once, in the middle of a write of the worker, which fails and is repeated."""
@@ -224,9 +236,14 @@ async def begin(stage: Stage) -> None:
     await until(is_committed)
 
 
+@pytest.mark.parametrize("is_read", [True, False])
 @pytest.mark.parametrize("place", ["before it reads", "before it writes", "while it writes"])
-async def test_batch_behind_numbers_that_are_lost_gives_none(stage: Stage, place: str) -> None:
+async def test_batch_behind_numbers_that_are_lost_gives_none(
+    stage: Stage, place: str, is_read: bool
+) -> None:
     """The primary dies while the batch before waits for its barrier, and the next is worked on."""
+    if is_read:
+        stage.patch.setattr(Planning, "_plan_unread", lambda *_: None)
     one, two = await stage.post("c", "one"), await stage.post("c", "two")
     async with running_worker(stage.at, reconciles=False) as app:
         await begin(stage)
@@ -235,10 +252,12 @@ async def test_batch_behind_numbers_that_are_lost_gives_none(stage: Stage, place
         await until(lambda: stage.shown("c", 2))
         if place == "before it reads":
             await stage.fail_over()
-        elif place == "before it writes":
+        elif place == "while it writes":
+            stage.fail_over_instead("number" if is_read else "number_few")
+        elif is_read:
             stage.fail_over_after("find_all", lambda ids: two["_id"] in ids)
         else:
-            stage.fail_over_instead("number")
+            stage.fail_over_before("number_few")
         await stage.at.publish("message_created", two)
         await stage.end(app, lambda: stage.shown("c", 3))
     await stage.run_again()
