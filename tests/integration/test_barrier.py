@@ -177,14 +177,17 @@ async def test_batch_behind_numbers_that_are_lost_waits_for_them(
 ) -> None:
     """They are lost while their batch waits for its barrier. `tests/integration/test_rollback.py`
     shows the same on a replica set that loses them by itself."""
-    confirm, number, may_confirm = Marks.confirm, Marks.number, asyncio.Event()
+    confirm, number, may_confirm = Marks.confirm, Marks.number_few, asyncio.Event()
+    failures = 0
 
     async def hold_and_confirm(*arguments: Any) -> None:
         await may_confirm.wait()
         await confirm(*arguments)
 
     async def fail(*_: object) -> None:
-        monkeypatch.setattr(Marks, "number", number)
+        nonlocal failures
+        failures += 1
+        monkeypatch.setattr(Marks, "number_few", number)
         raise AutoReconnect("the primary is gone")
 
     one, two = await at.insert("c", "one"), await at.insert("c", "two")
@@ -194,10 +197,11 @@ async def test_batch_behind_numbers_that_are_lost_waits_for_them(
         await until(lambda: is_shown(at, 1))
         await at.documents.replace_one({"_id": one["_id"]}, one)
         if fails:
-            monkeypatch.setattr(Marks, "number", fail)
+            monkeypatch.setattr(Marks, "number_few", fail)
         await at.publish("message_created", two)
         await asyncio.wait_for(app._crashed.wait(), 40)
         assert isinstance(app.crash_reason, Elected)
+        assert failures == fails
         may_confirm.set()
     assert await at.frames("c") == [("message", 1, "one")]
     async with running_worker(at, reconciles=False):
