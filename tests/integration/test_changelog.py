@@ -8,6 +8,7 @@ from app.clients import create_admin
 from app.ids import new_id
 from app.settings import Settings
 from tables.changelog import write_changes
+from tests.support.topics import create_topics
 
 
 async def test_changes_of_several_batches_are_acknowledged_where_they_are(
@@ -16,7 +17,7 @@ async def test_changes_of_several_batches_are_acknowledged_where_they_are(
     topic, place = f"changelog-{new_id()[-8:]}", 1
     admin = create_admin(settings)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, 2, 1)])
+    await create_topics(admin, [NewTopic(topic, 2, 1)])
     await admin.close()
     longer_than_a_batch = b"x" * 200_000
     changes: dict[bytes, bytes | None] = {b"%d" % n: b"v" * 500 for n in range(1000)}

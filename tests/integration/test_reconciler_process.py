@@ -11,6 +11,7 @@ from app.ids import new_id
 from dev.processes import Process
 from tests.support.clients import websocket
 from tests.support.stack import Stack, Stored
+from tests.support.topics import create_topics
 
 
 @pytest.fixture
@@ -80,6 +81,6 @@ async def make_anew(stack: Stack, topic: str) -> None:
         async with asyncio.timeout(45):
             while topic in await admin.list_topics():
                 await asyncio.sleep(0.1)
-        await admin.create_topics([NewTopic(topic, 4, 1)])
+        await create_topics(admin, [NewTopic(topic, 4, 1)])
     finally:
         await admin.close()

@@ -23,6 +23,7 @@ from app.streaming.application import Application
 from app.streaming.transport import Consumer
 from app.streaming.work import Work
 from app.topics import Topic, partition_of
+from tests.support.topics import create_topics
 
 PARTITIONS = 2
 
@@ -56,8 +57,8 @@ async def topic(settings: Settings) -> AsyncIterator[Topic]:
     topic = Topic(name, "channel_id", f"{name}-group")
     admin = create_admin(settings)
     await admin.start()
-    await admin.create_topics(
-        [NewTopic(each, PARTITIONS, 1) for each in (topic.name, topic.dead_letters)]
+    await create_topics(
+        admin, [NewTopic(each, PARTITIONS, 1) for each in (topic.name, topic.dead_letters)]
     )
     TYPES[name] = TYPES["messages"]
     yield topic

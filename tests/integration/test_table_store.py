@@ -24,6 +24,7 @@ from tables.metrics import REWRITES
 from tables.redis_store import SOCKET_SECONDS
 from tables.redis_table import RedisTable
 from tables.snapshot import Snapshot
+from tests.support.topics import create_topics
 
 PARTITIONS = 2
 
@@ -108,7 +109,7 @@ class Bench:
                 f"{self.group}-counts-changelog", PARTITIONS, 1,
                 topic_configs={"cleanup.policy": "compact"},
             )  # fmt: skip
-            await admin.create_topics([NewTopic(self.group, PARTITIONS, 1), changelog])
+            await create_topics(admin, [NewTopic(self.group, PARTITIONS, 1), changelog])
         finally:
             await admin.close()
 

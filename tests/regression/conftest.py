@@ -18,6 +18,7 @@ from app.settings import Settings, load
 from app.topics import Topic
 from dev.servers import Kafka
 from tests.support.flavours import Flavour, Ours, Stock
+from tests.support.topics import create_topics
 
 
 @pytest.fixture(
@@ -70,7 +71,7 @@ async def producer(
     settings: Settings, admin: AIOKafkaAdminClient, topic: Topic
 ) -> AsyncIterator[AIOKafkaProducer]:
     """A producer; the topic is there, with one partition."""
-    await admin.create_topics([NewTopic(name, 1, 1) for name in (topic.name, topic.dead_letters)])
+    await create_topics(admin, [NewTopic(name, 1, 1) for name in (topic.name, topic.dead_letters)])
     producer = create_producer(settings)
     await producer.start()
     yield producer

@@ -25,6 +25,7 @@ from tests.support.counting_worker import (
     gate_key,
     writers_key,
 )
+from tests.support.topics import create_topics
 
 PARTITIONS: Final = 4
 CHANNELS: Final = 40
@@ -65,10 +66,11 @@ class Group:
         await self.producer.start()
         await self.admin.start()
         names = (self.topic.name, self.topic.dead_letters)
-        await self.admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+        await create_topics(self.admin, [NewTopic(name, PARTITIONS, 1) for name in names])
         compacted = {"cleanup.policy": "compact"}
-        await self.admin.create_topics(
-            [NewTopic(n, PARTITIONS, 1, topic_configs=compacted) for n in self.topic.changelogs]
+        await create_topics(
+            self.admin,
+            [NewTopic(n, PARTITIONS, 1, topic_configs=compacted) for n in self.topic.changelogs],
         )
 
     async def close(self) -> None:

@@ -33,6 +33,7 @@ from app.stream_log.log import StreamLog
 from app.streaming.application import Application
 from app.topics import MESSAGES, Topic
 from tables.redis_table import RedisTable
+from tests.support.topics import create_topics
 
 PARTITIONS = 2
 INCARNATION = "aaaaaaaa"
@@ -102,7 +103,7 @@ async def bench(settings: Settings, database: Database, redis: RedisClient) -> A
     await admin.start()
     await producer.start()
     names = (topic.name, topic.dead_letters, *topic.changelogs)
-    await admin.create_topics([NewTopic(each, PARTITIONS, 1) for each in names])
+    await create_topics(admin, [NewTopic(each, PARTITIONS, 1) for each in names])
     TYPES[name] = TYPES["messages"]
     try:
         yield Bench(settings, database, redis, topic, producer, admin)
