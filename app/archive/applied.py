@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 FEW: Final = 4
-"""Messages up to which one update each costs less than to read them first."""
+"""Messages in a command of an update each, which spares their reading; chosen, not measured."""
 
 GROUP_LENGTH: Final = 64
 """Marks in one update: each document looks for its own among so many."""
