@@ -38,7 +38,7 @@ async def test_message_of_a_gateway_that_was_killed_reaches_the_clients(
     async with websocket(gateway.url) as client:
         await client.join("orphan")
         message_id = accept(documents, "orphan")
-        frame = await client.until_type("message", seconds=25)
+        frame = await client.until_type("message", seconds=8)
     assert (frame["data"]["id"], frame["data"]["number"]) == (message_id, 1)
     assert worker.is_running
 
