@@ -15,7 +15,9 @@ from dev.procfile import Plan, Slot
 GRACE_SECONDS: Final = 12.0
 """Longer than the 10 s in which a process of Hubbub promises to end."""
 
-FIRST_DELAY_SECONDS: Final = 1.0
+FIRST_DELAY_SECONDS: Final = 0.1
+"""As systemd's `RestartSec`: whoever was killed is wanted back at once."""
+
 LONGEST_DELAY_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 30.0
 """Who has run so long is restarted as if it had never died."""

@@ -100,7 +100,7 @@ def test_a_process_that_dies_is_started_again_and_said_so(running: Run) -> None:
     running.wait_for("up as", times=3)
     victim = running.children()[0]
     victim.kill()
-    running.wait_for("was ended by SIGKILL; restarting in 1 s")
+    running.wait_for("was ended by SIGKILL; restarting in 0.1 s")
     running.wait_for("up as", times=4)
     assert running.text().count("restarted") == 1
     assert len(running.children()) == 3
