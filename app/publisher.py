@@ -18,7 +18,7 @@ from app.topics import MESSAGES, REACTIONS, Topic
 
 log = logging.getLogger(__name__)
 
-WAIT_SECONDS: Final = 1.0
+WAIT_SECONDS: Final = 0.5
 UNSTORED_WAIT_SECONDS: Final = 3.0
 """For a record that no document stands behind: its caller is told of it only when Kafka has it."""
 
@@ -81,8 +81,8 @@ class Publisher:
     async def publish(self, topic: Topic, key: str, value: bytes, traceparent: str) -> bool:
         """Publish a record of a document; return whether Kafka has acknowledged it.
 
-        Waits up to one second; goes on in the background after that. After 20 failures in a row it
-        does not wait at all, until one send has succeeded.
+        Waits up to half a second; goes on in the background after that. After 20 failures in a row
+        it does not wait at all, until one send has succeeded.
         """
         task = self._start(self._send(topic, key, value, traceparent))
         if task is None or self._failures >= FAILURES_BEFORE_NOT_WAITING:
