@@ -6,6 +6,7 @@ import sys
 
 from bench.campaign import FULL, QUICK, Campaign
 from bench.publication import publish
+from bench.schedule import run_all
 from bench.table import load_results, print_table
 from dev.errors import DevError
 
@@ -23,7 +24,7 @@ def main() -> int:
         only = tuple(filter(None, told.only.split(",")))
         campaign = Campaign(QUICK if told.what == "quick" else FULL, only, told.passes)
         try:
-            campaign.run()
+            run_all(campaign)
         except DevError as error:
             sys.stderr.write(f"bench: {error}\n")
             return 1

@@ -1,4 +1,4 @@
-"""One whole run: every scenario, its contestants by turns, as many times as told."""
+"""A campaign: its size, the runs that were made in it, and how one is made and kept."""
 
 import json
 import os
@@ -6,20 +6,16 @@ import platform
 import secrets
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench.arena import Arena, open_arena
-from bench.contestants import BENCH, REFERENCES, Contestant, Hubbub, install
-from bench.scenarios import SCENARIOS, STALLED, Scenario
-from bench.worker_runs import run_workers
+from bench.arena import Arena
+from bench.contestants import BENCH, Contestant
+from bench.scenarios import Scenario
 from dev.errors import DevError
 from dev.processes import ROOT
 
@@ -69,55 +65,6 @@ class Campaign:
         """The results of the full run are kept; the quick run's are only looked at."""
         return RESULTS / ("results.json" if not self.size.is_quick else "quick.json")
 
-    def run(self) -> None:
-        """Make all runs; the file is written anew after each.
-
-        Raises:
-            DevError: a server or a process does not start.
-        """
-        install()
-        # The servers end with the thread that started them: this one.
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubbub-bench-")))
-            arena = stack.enter_context(open_arena(folder))
-            contestants = self._start_all(stack, arena, folder)
-            for scenario in SCENARIOS:
-                if self.is_wanted(scenario):
-                    self._run_loads(arena, scenario, contestants)
-            hubbub = contestants["hubbub"]
-            for name in [name for name in contestants if name != "hubbub"]:
-                contestants.pop(name).stop()
-            assert isinstance(hubbub, Hubbub)
-            if self.is_wanted(STALLED):
-                self._run_stalled(arena, hubbub)
-            run_workers(self, arena, hubbub)
-
-    def _start_all(self, stack: ExitStack, arena: Arena, folder: Path) -> dict[str, Contestant]:
-        contestants: dict[str, Contestant] = {}
-        kinds: tuple[type[Contestant], ...] = (Hubbub, *REFERENCES)
-        wanted = {name for each in SCENARIOS if self.is_wanted(each) for name in each.contestants}
-        for kind in kinds:
-            if why := kind.missing():
-                self.missing[kind.name] = why
-                continue
-            if kind is not Hubbub and kind.name not in wanted:
-                continue
-            contestant = kind(arena.environment, folder)
-            stack.callback(contestant.stop)
-            contestant.start()
-            contestants[kind.name] = contestant
-        for contestant in contestants.values():
-            self.load(
-                arena,
-                contestant,
-                {
-                    "mode": "closed",
-                    "seconds": self.size.seconds,
-                    "warm_seconds": self.size.warm_seconds,
-                },
-            )
-        return contestants
-
     def is_wanted(self, scenario: Scenario) -> bool:
         """Whether this scenario was asked for."""
         return not self.only or scenario.name in self.only
@@ -125,26 +72,6 @@ class Campaign:
     def numbers(self) -> range:
         """The numbers of a scenario's passes."""
         return range(self.passes or self.size.passes)
-
-    def _run_loads(
-        self, arena: Arena, scenario: Scenario, contestants: dict[str, Contestant]
-    ) -> None:
-        wanted = [contestants[name] for name in scenario.contestants if name in contestants]
-        load = {**scenario.load, **(scenario.quick_load if self.size.is_quick else {})}
-        for number in self.numbers():
-            for contestant in wanted:
-                if number and contestant.name in scenario.once:
-                    continue
-                if load["mode"] == "idle":
-                    contestant.restart()
-                if load["mode"] == "backlog":
-                    load["messages"] = int(contestant.backlog * self.size.backlog_share)
-                self.record(
-                    scenario,
-                    contestant.name,
-                    number,
-                    partial(self.load, arena, contestant, dict(load)),
-                )
 
     def record(
         self, scenario: Scenario, name: str, number: int, run: Callable[[], dict[str, Any]]
@@ -197,15 +124,6 @@ class Campaign:
                 contestant.start_consumer()
             raise
         return {**result, "connections": spec.get("connections", 1)}
-
-    # A client that stalls
-
-    def _run_stalled(self, arena: Arena, hubbub: Hubbub) -> None:
-        load = {**STALLED.load, **(STALLED.quick_load if self.size.is_quick else {})}
-        for number in self.numbers():
-            for name in STALLED.contestants:
-                own = {**load, "is_stalled": name == "stalled"}
-                self.record(STALLED, name, number, partial(self.load, arena, hubbub, own))
 
     def save(self) -> None:
         """Write what there is; of scenarios that a full run leaves out the last runs stay."""

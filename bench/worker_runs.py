@@ -2,21 +2,19 @@
 
 import secrets
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bench import workers
 from bench.arena import Arena
+from bench.campaign import Campaign
 from bench.contestants import Hubbub
 from bench.scenarios import CROWD, RESTART, WORKER
-
-if TYPE_CHECKING:
-    from bench.campaign import Campaign
 
 ROOMS: Final = 40
 """Channels whose members fill the table, spread over its partitions."""
 
 
-def run_workers(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
+def run_workers(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> None:
     """Make those of the runs that are wanted, on one table that grows from one to the next."""
     if campaign.is_wanted(WORKER):
         workers.prepare_plain(arena)
@@ -40,7 +38,7 @@ def run_workers(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
                 campaign.record(CROWD, name, number, partial(campaign.load, arena, hubbub, load))
 
 
-def _run_backlog(campaign: "Campaign", arena: Arena, hubbub: Hubbub, number: int) -> None:
+def _run_backlog(campaign: Campaign, arena: Arena, hubbub: Hubbub, number: int) -> None:
     count = campaign.size.worker_backlog
     prefix = secrets.token_hex(3)
     campaign.record(
@@ -55,7 +53,7 @@ def _run_backlog(campaign: "Campaign", arena: Arena, hubbub: Hubbub, number: int
     hubbub.processes["messages.1"].wait_ready()
 
 
-def _fill_up(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
+def _fill_up(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> None:
     """Give the table its size; the runs before this one have left entries in it."""
     missing = campaign.size.table_entries - workers.count_entries(arena)
     each, rest = divmod(missing, ROOMS)
@@ -64,12 +62,12 @@ def _fill_up(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> None:
     print(f"{missing:,} entries taken in for the first time in {took:.1f} s")
 
 
-def _restart_often(campaign: "Campaign", arena: Arena, hubbub: Hubbub, name: str) -> None:
+def _restart_often(campaign: Campaign, arena: Arena, hubbub: Hubbub, name: str) -> None:
     for number in campaign.numbers():
         campaign.record(RESTART, name, number, lambda: _restart(campaign, arena, hubbub))
 
 
-def _restart(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
+def _restart(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
     load = {"mode": "backlog", "posters": 1, "messages": 1}
     entries = workers.count_entries(arena)
     result = campaign.load(arena, hubbub, load)
@@ -77,7 +75,7 @@ def _restart(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> dict[str, An
     return {"first_ms": result.get("first_ms"), "entries": entries, "seconds": 0.0, "cpu_s": {}}
 
 
-def _replay(campaign: "Campaign", arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
+def _replay(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> dict[str, Any]:
     entries = workers.count_entries(arena)
     hubbub.stop_consumer()
     workers.wipe_table(arena)
