@@ -1,6 +1,7 @@
 """Concurrent inserts in groups, and changes by their sender, on a real MongoDB."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,9 +34,9 @@ async def test_concurrent_inserts_are_written_in_few_groups(
     groups: list[int] = []
     insert_group = GroupCommit._insert_group
 
-    async def count(self: GroupCommit, documents: list[Any]) -> Any:
+    def count(self: GroupCommit, documents: list[Any]) -> Any:
         groups.append(len(documents))
-        return await insert_group(self, documents)
+        return insert_group(self, documents)
 
     monkeypatch.setattr(GroupCommit, "_insert_group", count)
     inserts = GroupCommit(collection)
@@ -50,9 +51,9 @@ async def test_messages_of_a_group_are_in_the_order_of_their_ids(
     ids: list[str] = []
     insert_group = GroupCommit._insert_group
 
-    async def note(self: GroupCommit, documents: list[Any]) -> Any:
+    def note(self: GroupCommit, documents: list[Any]) -> Any:
         ids.extend(raw["_id"] for raw in documents)
-        return await insert_group(self, documents)
+        return insert_group(self, documents)
 
     monkeypatch.setattr(GroupCommit, "_insert_group", note)
     messages = Messages(database)
@@ -95,6 +96,38 @@ async def test_cancelled_insert_takes_no_other_with_it(database: Database) -> No
     assert await database["things"].count_documents({}) >= 9
 
 
+async def test_insert_whose_caller_goes_while_it_waits_is_not_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_group, may_go_on = GroupCommit._insert_group, threading.Event()
+
+    def hold(self: GroupCommit, documents: list[Any]) -> Any:
+        assert may_go_on.wait(10)
+        return insert_group(self, documents)
+
+    monkeypatch.setattr(GroupCommit, "_insert_group", hold)
+    inserts = GroupCommit(database["things"])
+    first = asyncio.create_task(inserts.insert({"_id": 1}))
+    await asyncio.sleep(0.05)
+    waiting = [asyncio.create_task(inserts.insert({"_id": n})) for n in (2, 3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    may_go_on.set()
+    await asyncio.gather(first, waiting[1])
+    assert await database["things"].distinct("_id") == [1, 3]
+
+
+async def test_insert_after_the_writer_has_come_to_rest_is_written(database: Database) -> None:
+    inserts = GroupCommit(database["things"])
+    for n in range(20):
+        await inserts.insert({"_id": n})
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        await inserts.insert({"_id": 20})
+    assert await database["things"].count_documents({}) == 21
+
+
 async def test_insert_refused_by_the_servers_rules_fails_alone(database: Database) -> None:
     await database.create_collection("ruled", validator={"size": {"$lt": 10}})
     inserts = GroupCommit(database["ruled"])
@@ -111,13 +144,13 @@ class Flaky:
     def __init__(
         self, database: Database, *, breaks: int, executes: bool, error: PyMongoError | None = None
     ) -> None:
-        self.database, self.breaks, self.executes = database, breaks, executes
+        self.database, self.breaks, self.executes = database.delegate, breaks, executes
         self.error = error or AutoReconnect("broken")
 
-    async def command(self, *arguments: Any, **options: Any) -> Any:
+    def command(self, *arguments: Any, **options: Any) -> Any:
         self.breaks -= 1
         if self.breaks < 0 or self.executes:
-            reply = await self.database.command(*arguments, **options)
+            reply = self.database.command(*arguments, **options)
         if self.breaks >= 0:
             raise self.error
         return reply
@@ -163,10 +196,10 @@ class SteppingDown:
     """A database whose primary steps down once, after it has written."""
 
     def __init__(self, database: Database, field: str) -> None:
-        self.database, self.field, self.replies = database, field, 0
+        self.database, self.field, self.replies = database.delegate, field, 0
 
-    async def command(self, *arguments: Any, **options: Any) -> Any:
-        reply = await self.database.command(*arguments, **options)
+    def command(self, *arguments: Any, **options: Any) -> Any:
+        reply = self.database.command(*arguments, **options)
         self.replies += 1
         if self.replies == 1:
             error = {"index": 1, "code": 189, "errmsg": "stepping down"}
