@@ -42,11 +42,15 @@ class Size:
     stock_entries: int
     """Of the table of stock Faust, which takes as long for a fifth."""
     crowd: int
+    frozen_seconds: float
+    """How long a server stands still."""
     is_quick: bool
 
 
-FULL: Final = Size("full", 3, 3.0, 1.0, 1.0, 100_000, 1_000_000, 200_000, 100_000, is_quick=False)
-QUICK: Final = Size("quick", 1, 1.0, 0.5, 0.1, 10_000, 50_000, 10_000, 20_000, is_quick=True)
+FULL: Final = Size(
+    "full", 3, 3.0, 1.0, 1.0, 100_000, 1_000_000, 200_000, 100_000, 10.0, is_quick=False
+)
+QUICK: Final = Size("quick", 1, 1.0, 0.5, 0.1, 10_000, 50_000, 10_000, 20_000, 2.0, is_quick=True)
 
 
 @dataclass(slots=True)
@@ -96,11 +100,19 @@ class Campaign:
         )
         self.save()
         said = result.get("error") or "  ".join(_say(scenario, result))
-        print(f"{scenario.name:11} {name:7} {number + 1}  {said}  ({took:.1f} s)", flush=True)
+        print(f"{scenario.name:14} {name:7} {number + 1}  {said}  ({took:.1f} s)", flush=True)
         time.sleep(_PAUSE_SECONDS)
 
-    def load(self, arena: Arena, contestant: Contestant, load: dict[str, Any]) -> dict[str, Any]:
+    def load(
+        self,
+        arena: Arena,
+        contestant: Contestant,
+        load: dict[str, Any],
+        fault: Callable[[], None] | None = None,
+    ) -> dict[str, Any]:
         """Put a contestant under a load; return what the client measured.
+
+        `fault` is called when the client says that it is time, in the mode of that name.
 
         Raises:
             RunError: the client came to no result.
@@ -118,7 +130,7 @@ class Campaign:
             "pids": {**contestant.pids, **arena.pids},
         }
         try:
-            result = _run_client(spec, arena, contestant)
+            result = _run_client(spec, arena, contestant, fault)
         except RunError:
             if is_backlog:
                 contestant.start_consumer()
@@ -151,7 +163,12 @@ def _say(scenario: Scenario, result: dict[str, Any]) -> Iterable[str]:
         yield str(wrong)
 
 
-def _run_client(spec: dict[str, Any], arena: Arena, contestant: Contestant) -> dict[str, Any]:
+def _run_client(
+    spec: dict[str, Any],
+    arena: Arena,
+    contestant: Contestant,
+    fault: Callable[[], None] | None = None,
+) -> dict[str, Any]:
     client = subprocess.Popen(
         [sys.executable, "-m", "bench.load"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
@@ -164,9 +181,12 @@ def _run_client(spec: dict[str, Any], arena: Arena, contestant: Contestant) -> d
         client.stdin.write(json.dumps(spec) + "\n")
         client.stdin.flush()
         line = client.stdout.readline()
-        if line.strip() == "posted":
+        if (word := line.strip()) in ("posted", "break"):
             started_at = time.perf_counter()
-            contestant.start_consumer()
+            if word == "posted":
+                contestant.start_consumer()
+            elif fault is not None:
+                fault()
             client.stdin.write(json.dumps({**contestant.pids, **arena.pids}) + "\n")
             client.stdin.flush()
             line = client.stdout.readline()
@@ -179,7 +199,7 @@ def _run_client(spec: dict[str, Any], arena: Arena, contestant: Contestant) -> d
     if not line:
         raise RunError(f"the load client ended with {client.returncode}")
     result: dict[str, Any] = json.loads(line)
-    if started_at and result["first_at"]:
+    if started_at and result.get("first_at"):
         result["first_ms"] = (result["first_at"] - started_at) * 1000
     return result
 

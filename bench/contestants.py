@@ -26,6 +26,9 @@ class Contestant(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     dialect: ClassVar[str]
+    gateway: ClassVar[str]
+    consumer: ClassVar[str]
+    """The names of its processes that serve clients and that consume the messages."""
     backlog: ClassVar[int] = 20_000
     """Messages that it is given while its consumer is stopped; fewer where it takes long."""
 
@@ -58,18 +61,18 @@ class Contestant(ABC):
         self.stop()
         self.start()
 
-    @abstractmethod
     def stop_consumer(self) -> None:
         """Stop what consumes the messages; the gateway goes on."""
+        self.processes[self.consumer].stop()
 
-    @abstractmethod
     def start_consumer(self) -> None:
         """Let it go on; return at once."""
+        self.processes[self.consumer].start()
 
     @property
-    @abstractmethod
     def port(self) -> int:
         """The port of its gateway."""
+        return self.processes[self.gateway].port
 
     @property
     def pids(self) -> dict[str, int]:
@@ -92,6 +95,8 @@ class Hubbub(Contestant):
     name = "hubbub"
     title = "Hubbub"
     dialect = "hubbub"
+    gateway = "web.1"
+    consumer = "messages.1"
     workers: ClassVar[tuple[str, ...]] = ("messages", "activity", "reactions", "notifications")
 
     def start(self) -> None:
@@ -104,16 +109,6 @@ class Hubbub(Contestant):
     def _start_module(self, name: str, *module: str) -> None:
         self._process(name, ["python", "-m", *module], HUBBUB_INSTANCE=name)
 
-    def stop_consumer(self) -> None:
-        self.processes["messages.1"].stop()
-
-    def start_consumer(self) -> None:
-        self.processes["messages.1"].start()
-
-    @property
-    def port(self) -> int:
-        return self.processes["web.1"].port
-
 
 class PythonPeer(Contestant):
     """aiohttp and python-socketio on its Redis manager, and a consumer on aiokafka."""
@@ -121,6 +116,8 @@ class PythonPeer(Contestant):
     name = "python"
     title = "python-socketio"
     dialect = "socketio"
+    gateway = "python-gateway"
+    consumer = "python-consumer"
     backlog = 2_000
 
     def start(self) -> None:
@@ -134,16 +131,6 @@ class PythonPeer(Contestant):
         program = str(BENCH / "peers" / "python" / f"{name}.py")
         return self._process(f"python-{name}", ["python", program], PYTHONPATH=path)
 
-    def stop_consumer(self) -> None:
-        self.processes["python-consumer"].stop()
-
-    def start_consumer(self) -> None:
-        self.processes["python-consumer"].start()
-
-    @property
-    def port(self) -> int:
-        return self.processes["python-gateway"].port
-
 
 class NodePeer(Contestant):
     """Express, kafkajs and Socket.IO in one process."""
@@ -151,6 +138,7 @@ class NodePeer(Contestant):
     name = "node"
     title = "Node"
     dialect = "socketio"
+    gateway = consumer = "node"
     backlog = 2_000
 
     @classmethod
@@ -169,10 +157,6 @@ class NodePeer(Contestant):
     def start_consumer(self) -> None:
         self.processes["node"].popen.send_signal(signal.SIGUSR2)
 
-    @property
-    def port(self) -> int:
-        return self.processes["node"].port
-
 
 class Echo(Contestant):
     """Sends every post to all clients at once, and keeps nothing: the load client's own limit."""
@@ -180,20 +164,11 @@ class Echo(Contestant):
     name = "echo"
     title = "limit of the client"
     dialect = "hubbub"
+    gateway = "echo"
 
     def start(self) -> None:
         program = str(BENCH / "peers" / "echo" / "server.py")
         self._process("echo", ["python", program]).wait_ready()
-
-    def stop_consumer(self) -> None:
-        raise NotImplementedError("it consumes nothing")
-
-    def start_consumer(self) -> None:
-        raise NotImplementedError("it consumes nothing")
-
-    @property
-    def port(self) -> int:
-        return self.processes["echo"].port
 
 
 REFERENCES: Final[tuple[type[Contestant], ...]] = (PythonPeer, NodePeer, Echo)

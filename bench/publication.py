@@ -9,6 +9,7 @@ from bench.capacity import describe_needs
 from bench.plots import draw_bars
 from bench.scenarios import (
     CROWD,
+    FAULTS,
     GATEWAYS,
     LOAD,
     RESTART,
@@ -86,6 +87,7 @@ def publish() -> None:
     sections: dict[str, Callable[[], str]] = {
         "machine": lambda: _describe(results),
         "results": lambda: _compare(rows, SCENARIOS, ("hubbub", "python", "node", "echo")),
+        "faults": lambda: _compare(rows, FAULTS, ("hubbub", "python")),
         "worker": lambda: "\n\n".join(
             _compare(rows, (scenario,), scenario.contestants)
             for scenario in (WORKER, RESTART, CROWD, STALLED)

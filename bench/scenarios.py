@@ -4,6 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+GATEWAY_KILLED: Final = "gateway-killed"
+WORKER_KILLED: Final = "worker-killed"
+FROZEN: Final[Mapping[str, str]] = {"redis-frozen": "redis", "kafka-frozen": "kafka"}
+"""Faults, and which server each of these freezes."""
 Result = Mapping[str, Any]
 SERVERS: Final = ("kafka", "redis", "mongodb")
 LOAD: Final = "load"
@@ -203,6 +207,27 @@ WORKER: Final = Scenario(
     "a worker alone with a backlog",
     (RATE, Figure("CPU a message", "µs", _value("cpu_us_per_message"))),
     contestants=("hubbub", "plain"),
+)
+FAULTS: Final = tuple(
+    Scenario(
+        fault,
+        f"200 messages a second, {title}",
+        (
+            Figure("lost", "pairs", _value("lost")),
+            Figure("doubled", "pairs", _value("doubled")),
+            Figure("longest delivery", "ms", _value("longest_delivery_ms")),
+            Figure("longest time without a 201", "ms", _value("longest_silence_ms")),
+        ),
+        {"mode": "fault", "rate": 200, "connections": 40, "channels": 40, "seconds": seconds},
+        contestants=("hubbub", "python"),
+        quick_load={"seconds": 4.0},
+    )
+    for fault, title, seconds in (
+        (GATEWAY_KILLED, "the gateway is killed and started again", 8.0),
+        (WORKER_KILLED, "what consumes them is killed and started again", 8.0),
+        ("redis-frozen", "Redis stands still for 10 s", 14.0),
+        ("kafka-frozen", "Kafka stands still for 10 s", 14.0),
+    )
 )
 RESTART: Final = Scenario(
     "restart",

@@ -10,7 +10,8 @@ from typing import Any
 from bench.arena import Arena, open_arena
 from bench.campaign import Campaign
 from bench.contestants import REFERENCES, Contestant, Hubbub, install
-from bench.scenarios import SCENARIOS, STALLED, Scenario
+from bench.faults import break_and_mend
+from bench.scenarios import FAULTS, SCENARIOS, STALLED, Scenario
 from bench.worker_runs import run_workers
 
 
@@ -29,6 +30,9 @@ def run_all(campaign: Campaign) -> None:
         for scenario in SCENARIOS:
             if campaign.is_wanted(scenario):
                 _run_loads(campaign, arena, scenario, contestants)
+        for scenario in FAULTS:
+            if campaign.is_wanted(scenario):
+                _run_faults(campaign, arena, scenario, contestants)
         hubbub = contestants["hubbub"]
         for name in [name for name in contestants if name != "hubbub"]:
             contestants.pop(name).stop()
@@ -43,7 +47,8 @@ def _start_all(
 ) -> dict[str, Contestant]:
     contestants: dict[str, Contestant] = {}
     kinds: tuple[type[Contestant], ...] = (Hubbub, *REFERENCES)
-    wanted = {name for each in SCENARIOS if campaign.is_wanted(each) for name in each.contestants}
+    loads = (*SCENARIOS, *FAULTS)
+    wanted = {name for each in loads if campaign.is_wanted(each) for name in each.contestants}
     for kind in kinds:
         if why := kind.missing():
             campaign.missing[kind.name] = why
@@ -78,6 +83,18 @@ def _run_loads(
                 load["messages"] = int(contestant.backlog * campaign.size.backlog_share)
             run = partial(campaign.load, arena, contestant, dict(load))
             campaign.record(scenario, contestant.name, number, run)
+
+
+def _run_faults(
+    campaign: Campaign, arena: Arena, scenario: Scenario, contestants: Mapping[str, Contestant]
+) -> None:
+    load = dict(_load_of(campaign, scenario))
+    frozen_seconds = campaign.size.frozen_seconds
+    for name in scenario.contestants:
+        contestant = contestants[name]
+        fault = partial(break_and_mend, scenario.name, arena, contestant, frozen_seconds)
+        run = partial(campaign.load, arena, contestant, load, fault)
+        campaign.record(scenario, name, 0, run)
 
 
 def _run_stalled(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from bench.scenarios import (
     CROWD,
+    FAULTS,
     RESTART,
     SCENARIOS,
     STALLED,
@@ -18,7 +19,7 @@ from bench.scenarios import (
     is_client_bound,
 )
 
-EVERY: Final = (*SCENARIOS, WORKER, RESTART, CROWD, STALLED)
+EVERY: Final = (*SCENARIOS, *FAULTS, WORKER, RESTART, CROWD, STALLED)
 BY_NAME: Final = {scenario.name: scenario for scenario in EVERY}
 TITLES: Final = {
     "hubbub": "Hubbub", "python": "python-socketio", "node": "Node", "echo": "client's limit",
@@ -118,5 +119,5 @@ def print_table(results: Mapping[str, Any]) -> None:
             for name in others
             if (ratio := row.ratio(first, name)) is not None
         ]
-        head = f"{row.scenario.name:11} {row.figure.title} ({row.figure.unit})"
+        head = f"{row.scenario.name:14} {row.figure.title} ({row.figure.unit})"
         print(f"{head:45} {' · '.join(said)}   [{', '.join(ratios)}]")

@@ -3,9 +3,19 @@
 import gc
 import sys
 
+import orjson
 import uvloop
 
-from bench.load.modes import run
+from bench.load.faults import FaultyLoad
+from bench.load.modes import Load, Spec, say
+
+
+async def run(text: bytes) -> None:
+    """Run what `text` says, and print the result as one line of JSON."""
+    spec = Spec(**orjson.loads(text))
+    load = FaultyLoad(spec) if spec.mode == "fault" else Load(spec)
+    say(orjson.dumps(await load.run()).decode())
+
 
 if __name__ == "__main__":
     # Nothing here is cyclic, and a collection would show as latency.

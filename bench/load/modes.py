@@ -185,8 +185,8 @@ class Load:
         begin = time.perf_counter()
         number = 0
 
-        async def post(poster: Poster) -> None:
-            await poster.post(0, self.subscribers.name(0))
+        async def post(poster: Poster, channel: int) -> None:
+            await poster.post(channel, self.subscribers.name(channel))
             idle.append(poster)
 
         while not self._is_over:
@@ -199,7 +199,7 @@ class Load:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             late.append(now - due)
-            task = asyncio.create_task(post(idle.pop()))
+            task = asyncio.create_task(post(idle.pop(), number % self.spec.channels))
             running.add(task)
             task.add_done_callback(running.discard)
             number += 1
@@ -285,10 +285,3 @@ def say(word: str) -> None:
     """Tell the harness how far it is."""
     sys.stdout.write(word + "\n")
     sys.stdout.flush()
-
-
-async def run(text: bytes) -> None:
-    """Run what `text` says, and print the result as one line of JSON."""
-    spec = Spec(**orjson.loads(text))
-    result = await Load(spec).run()
-    say(orjson.dumps(result).decode())

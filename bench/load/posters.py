@@ -31,7 +31,12 @@ class Poster(asyncio.Protocol):
         await loop.create_connection(lambda: self, "127.0.0.1", self._port)
 
     async def post(self, channel: int, channel_id: str) -> bool:
-        """Post a message; return whether it was accepted."""
+        """Post a message; return whether it was accepted. A lost connection is made anew before."""
+        if self._transport is None:
+            try:
+                await self.connect()
+            except OSError:
+                return False
         assert self._transport is not None
         message = self._tally.send(channel, self.number)
         content = mark(message).ljust(self._length, "x")
@@ -70,5 +75,6 @@ class Poster(asyncio.Protocol):
             self._answered.set_result(int(data[9:12]))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._transport, self._data = None, b""
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(0)

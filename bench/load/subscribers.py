@@ -60,6 +60,14 @@ class Subscriber(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    async def come_back(self) -> None:
+        """Connect and join again from where it was; `is_lost` says whether that failed."""
+        self.drop()
+        try:
+            await self.connect()
+        except (OSError, TimeoutError):
+            self.is_lost = True
+
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,8 +88,8 @@ class Subscriber(asyncio.Protocol):
             data = self._tail + data
         self._tail = unfinished(data)
         found = self._crowd.reader.find(data)
-        self._last = data
         if found:
+            self._last = data
             now = time.perf_counter()
             self.chunks.append(found)
             if self.timed is not None:
@@ -120,8 +128,8 @@ class Subscriber(asyncio.Protocol):
             self.is_joined = True
             if self._joined is not None and not self._joined.done():
                 self._joined.set_result(None)
-            rest, self._begun = self._begun[at:], b""
-            self.data_received(rest)
+            self._last, self._begun = self._begun[at:], b""
+            self.data_received(self._last)
 
     def _join(self) -> None:
         self._write(self._crowd.dialect.join(self._crowd.name(self.channel), self._cursor))
