@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -124,15 +123,14 @@ class ConnectionCounts:
         del self._to_refresh[: self._share]
 
     async def _write(self) -> None:
+        # What changes meanwhile waits for more of its kind: the trip is what costs.
         self._wake.clear()
-        while self._changed:
-            # Not by pop(): in a set that lost thousands, it looks far for each next one.
-            keys = list(islice(self._changed, _KEYS_A_TRIP))
-            self._changed.difference_update(keys)
+        changed, self._changed = list(self._changed), set()
+        for start in range(0, len(changed), _KEYS_A_TRIP):
             try:
-                await self._write_some(keys)
+                await self._write_some(changed[start : start + _KEYS_A_TRIP])
             except BaseException:
-                self._changed.update(keys)
+                self._changed.update(changed[start:])
                 raise
 
     async def _write_some(self, keys: Sequence[str]) -> None:

@@ -1,13 +1,14 @@
 """A gateway's lease and counts on a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 from redis.asyncio import Redis
 
 from app.keys import connection_counts, gateway_lease, online
 from web import connection_counts as module
+from web import crowds
 from web.connection_counts import ConnectionCounts, count_connections, find_online
 
 
@@ -97,6 +98,28 @@ async def test_counts_are_written_again_before_they_are_cleared(
 async def _all_expire_late(redis: Redis) -> bool:
     left = [await redis.ttl(connection_counts(f"c{number}")) for number in range(50)]
     return min(left) > 5
+
+
+async def test_counts_that_change_while_others_are_written_travel_together(
+    redis: Redis, counts: ConnectionCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowds, "GATHER_SECONDS", 0.05)
+    monkeypatch.setattr(crowds, "CROWD_SECONDS", 0)
+    trips = 0
+    write = counts._script
+
+    async def write_slowly(keys: Sequence[str], args: Sequence[str | int]) -> None:
+        nonlocal trips
+        trips += 1
+        await asyncio.sleep(0.01)
+        await write(keys=keys, args=args)
+
+    monkeypatch.setattr(counts, "_script", write_slowly)
+    for _ in range(100):
+        counts.add(connection_counts("c"), 1)
+        await asyncio.sleep(0.005)
+    await until(lambda: _equals(redis, 100))
+    assert trips <= 20
 
 
 async def test_stop_gives_the_lease_back(redis: Redis, counts: ConnectionCounts) -> None:
