@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 from redis.asyncio.connection import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dev.servers import Redis
@@ -54,6 +55,24 @@ async def test_commands_that_the_socket_does_not_take_at_once_arrive_in_order(
         pipeline.strlen("list")
         assert (await pipeline.execute())[-1] == 5 * (len(LARGE) + 1)
     assert await redis.getrange("list", len(LARGE) + 1, len(LARGE) + 3) == b"1xx"
+
+
+async def test_answers_that_come_together_are_those_of_their_commands(redis: RedisClient) -> None:
+    await redis.set("large", LARGE)
+    async with redis.pipeline(transaction=False) as pipeline:
+        for index in range(100):
+            pipeline.echo(str(index))
+            pipeline.get("nothing")
+            pipeline.lpush("large", "x")
+            pipeline.rpush("list", index)
+        pipeline.get("large")
+        pipeline.lrange("list", 0, 2)
+        answers = await pipeline.execute(raise_on_error=False)
+    assert answers[0:400:4] == [b"%d" % index for index in range(100)]
+    assert answers[1:400:4] == [None] * 100
+    assert all(isinstance(answer, ResponseError) for answer in answers[2:400:4])
+    assert answers[3:400:4] == list(range(1, 101))
+    assert answers[400:] == [LARGE, [b"0", b"1", b"2"]]
 
 
 async def test_redis_that_takes_nothing_any_more_is_an_outage(
