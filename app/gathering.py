@@ -1,7 +1,8 @@
 """Calls that come one by one and are made many at a time: one is under way while the next gathers.
 
 Nobody waits for company: alone, a call goes out in the next turn of the event loop. Under load the
-groups grow by themselves, as long as the call before takes.
+groups grow by themselves, as long as the call before takes; or as long as the pause that is kept
+between calls where what costs is the call, and not the item.
 """
 
 import asyncio
@@ -15,14 +16,19 @@ Answer = TypeVar("Answer")
 class Gathering(Generic[Item, Answer]):
     """Asks `ask_all` for up to `most` items at a time; it answers them in their order.
 
+    A call begins `pause_seconds` after the one before, or later; at once behind a full one.
     An item is never put to a call that has begun already: what is read is as new as its caller.
     """
 
     def __init__(
-        self, ask_all: Callable[[list[Item]], Awaitable[Sequence[Answer]]], most: int
+        self,
+        ask_all: Callable[[list[Item]], Awaitable[Sequence[Answer]]],
+        most: int,
+        pause_seconds: float = 0.0,
     ) -> None:
         self._ask_all = ask_all
         self._most = most
+        self._pause_seconds = pause_seconds
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._asking: asyncio.Task[None] | None = None
 
@@ -44,7 +50,11 @@ class Gathering(Generic[Item, Answer]):
     async def _ask_waiting(self) -> None:
         try:
             while group := self._next_group():
+                until = asyncio.get_running_loop().time() + self._pause_seconds
                 await self._ask_group(group)
+                left = until - asyncio.get_running_loop().time()
+                if left > 0 and len(group) < self._most:
+                    await asyncio.sleep(left)
         finally:
             self._asking = None
             # Only a cancelled task leaves any behind: the process ends.

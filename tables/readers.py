@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import orjson
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 
 from app.keys import newest_number, notification_count, read_states
 
-_KEYS_A_COMMAND: Final = 1000
+_READ_WAITING: Final = (Path(__file__).parent / "waiting.lua").read_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class ReadChannel:
         return max(0, self.number - self.read)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a user: unread notifications, and the channels they are a member of."""
+
+    notifications: int
+    channels: list[ReadChannel]
+
+
 async def read_numbers(redis: Redis, channel_ids: Sequence[str]) -> list[int | None]:
     """Return each channel's newest message number, in one round trip; None: not known."""
     if not channel_ids:
@@ -40,57 +49,35 @@ async def read_numbers(redis: Redis, channel_ids: Sequence[str]) -> list[int | N
 
 async def read_notification_count(redis: Redis, user_id: str) -> int:
     """Return how many notifications a user has not read."""
-    return (await read_notification_counts(redis, [user_id]))[0]
-
-
-async def read_notification_counts(redis: Redis, user_ids: Sequence[str]) -> list[int]:
-    """Return how many notifications each user has not read, in one round trip."""
-    found = await redis.mget([notification_count(user_id) for user_id in user_ids])
-    return [_parse_number(value) or 0 for value in found]
+    return _parse_number(await redis.get(notification_count(user_id))) or 0
 
 
 async def read_channels(redis: Redis, user_id: str) -> list[ReadChannel]:
     """Return how far a user has read the channels that they are a member of, by channel id."""
-    return (await read_channels_of(redis, [user_id]))[0]
+    return (await read_waiting(redis, [user_id]))[0].channels
 
 
-async def read_channels_of(redis: Redis, user_ids: Sequence[str]) -> list[list[ReadChannel]]:
-    """Return the same of many users, in two round trips.
+async def read_waiting(redis: Redis, user_ids: Sequence[str]) -> list[Waiting]:
+    """Return what waits for each user, in one round trip.
 
-    Numbers are read before states, which are written before them (`projection_calls`), and a
-    mention above the number does not count yet. So what is said holds for the moment when that
-    number was the newest; whatever comes later, a client counts from its events, once.
+    All of it is of one moment, but the number of a channel is written behind its states
+    (`projection_calls`), so a mention above the number does not count yet. What is said holds for
+    the moment when that number was the newest; whatever comes later, a client counts from its
+    events, once.
     """
-    pipeline = redis.pipeline(transaction=False)
-    for user_id in user_ids:
-        pipeline.hkeys(read_states(user_id))
-    channels_of = [sorted(map(bytes.decode, fields)) for fields in await pipeline.execute()]
-    channel_ids = sorted({channel_id for of_user in channels_of for channel_id in of_user})
-    starts = range(0, len(channel_ids), _KEYS_A_COMMAND)
-    groups = [channel_ids[start : start + _KEYS_A_COMMAND] for start in starts]
-    pipeline = redis.pipeline(transaction=False)
-    for group in groups:
-        pipeline.mget(map(newest_number, group))
-    for user_id, of_user in zip(user_ids, channels_of, strict=True):
-        if of_user:
-            pipeline.hmget(read_states(user_id), of_user)
-    answers = iter(await pipeline.execute())
-    newest = {
-        channel_id: _parse_number(value) or 0
-        for group in groups
-        for channel_id, value in zip(group, next(answers), strict=True)
-    }
+    keys = [key for user in user_ids for key in (notification_count(user), read_states(user))]
+    answers = await redis.register_script(_READ_WAITING)(keys=keys, args=[newest_number("")])
+    return [Waiting(_parse_number(count) or 0, _parse_channels(c)) for count, c in answers]
+
+
+def _parse_channels(answers: Sequence[bytes | None]) -> list[ReadChannel]:
     channels = []
-    for of_user in channels_of:
-        states = map(_parse_state, next(answers) if of_user else ())
-        channels.append(
-            [
-                _read_channel(channel_id, newest[channel_id], *state)
-                for channel_id, state in zip(of_user, states, strict=True)
-                if state is not None
-            ]
-        )
-    return channels
+    for at in range(0, len(answers), 3):
+        channel_id, value, number = answers[at : at + 3]
+        state = _parse_state(value)
+        if channel_id is not None and state is not None:
+            channels.append(_read_channel(channel_id.decode(), _parse_number(number) or 0, *state))
+    return sorted(channels, key=lambda channel: channel.channel_id)
 
 
 def _read_channel(channel_id: str, newest: int, read: int, mentions: Sequence[int]) -> ReadChannel:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from app.clients import answering
 from app.gathering import Gathering
 from app.keys import active_names, active_users
+from web.crowds import PAUSE_SECONDS
 from web.fan_out.hub import Hub
 from web.fan_out.stream import Stream
 
@@ -62,7 +63,9 @@ class ActiveUsers:
         self._script = redis.register_script(_READ)
         self._hub = hub
         self._remembered: dict[str, _Remembered] = {}
-        self._lists: Gathering[str, ActiveList] = Gathering(self._read, _LISTS_A_TRIP)
+        self._lists: Gathering[str, ActiveList] = Gathering(
+            self._read, _LISTS_A_TRIP, PAUSE_SECONDS
+        )
 
     async def of_streams(self, streams: Sequence[Stream]) -> list[ActiveList]:
         """Return the list of each channel, with all that was told of it on its stream until now.

@@ -1,10 +1,11 @@
 """The stream log: append, position, read, fill."""
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
@@ -107,21 +108,23 @@ class StreamLog:
 
     async def position(self, stream: StreamKey) -> Position:
         """Return where the stream stands; begins an epoch if this server has none for it."""
-        # A user's own events have no numbers, so there is nothing to ask MongoDB for.
-        known = None if stream.kind == "channel" else 0
-        answer = (await self._scripts.run([_position_call(stream, known)]))[0]
-        if _needs_number(answer):
-            floor = await self._floor(stream)
-            answer = (await self._scripts.run([_position_call(stream, floor)]))[0]
-        return Position(_text(answer[0]), int(answer[1]), int(answer[2]))
+        known = (await self.positions([stream]))[0]
+        return known or (await self.begin([stream]))[0]
 
     async def positions(self, streams: Sequence[StreamKey]) -> list[Position | None]:
-        """Where each stream stands, in one round trip; None where it has no epoch now."""
-        answers = await self._scripts.run([_position_call(stream, None) for stream in streams])
-        return [
-            None if _needs_number(a) else Position(_text(a[0]), int(a[1]), int(a[2]))
-            for a in answers
-        ]
+        """Return where each stream stands, in one round trip; None: a channel without an epoch.
+
+        A user's stream begins one: its events have no numbers, so there is nothing to ask for.
+        """
+        floors = [None if stream.kind == "channel" else 0 for stream in streams]
+        answers = await self._scripts.run(list(map(_position_call, streams, floors)))
+        return [None if _needs_number(answer) else _position(answer) for answer in answers]
+
+    async def begin(self, streams: Sequence[StreamKey]) -> list[Position]:
+        """Return where streams stand that had no epoch; begins one for those that have none yet."""
+        floors = await asyncio.gather(*map(self._floor, streams))
+        answers = await self._scripts.run(list(map(_position_call, streams, floors)))
+        return list(map(_position, answers))
 
     async def read(
         self, stream: StreamKey, epoch: str, after: int, count: int = READ_COUNT
@@ -152,6 +155,10 @@ def _call(script: Script, stream: StreamKey, *arguments: bytes | str | int) -> C
 def _position_call(stream: StreamKey, floor: int | None) -> Call:
     start = "" if floor is None else floor
     return _call(POSITION, stream, _fresh_epoch(), start, META_TTL_SECONDS)
+
+
+def _position(answer: Sequence[Any]) -> Position:
+    return Position(_text(answer[0]), int(answer[1]), int(answer[2]))
 
 
 def _append_call(source: Source, item: Append) -> Call:

@@ -11,16 +11,15 @@ from typing import Any, Final
 from prometheus_client import Counter, Gauge
 
 from app.archive.history import History
-from app.clients import Outage
 from app.errors import Unavailable
 from app.keys import StreamKey
 from app.settings import Settings
-from app.stream_log.cursor import Position
 from app.stream_log.log import StreamLog
 from web.fan_out.connection import Connection
 from web.fan_out.feed import Feed
 from web.fan_out.frames import encode
 from web.fan_out.mending import Mender
+from web.fan_out.opening import Opener
 from web.fan_out.outbox import Flusher
 from web.fan_out.pages import HistoryPages, LogPages
 from web.fan_out.stream import Stream
@@ -29,7 +28,6 @@ from web.fan_out.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-JOIN_SECONDS: Final = 3.0
 DRAIN_SECONDS: Final = 3.0
 SLOW_CONSUMER: Final = 4009
 SHUTTING_DOWN: Final = 4010
@@ -55,7 +53,6 @@ class Hub:
     """
 
     def __init__(self, settings: Settings, stream_log: StreamLog, history: History) -> None:
-        self._log = stream_log
         self._spread_ms = settings.reconnect_spread_ms
         self._streams: dict[bytes, Stream] = {}
         self._connections: set[Connection] = set()
@@ -63,6 +60,7 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self.feed = Feed(self, self._streams)
         self._subscriber = Subscriber(settings.redis_host, settings.redis_port, self.feed)
+        self._opener = Opener(self, stream_log, self._subscriber)
         self.flusher = Flusher(self.drop)
         self.pages = LogPages(stream_log)
         self.history = HistoryPages(history)
@@ -176,13 +174,14 @@ class Hub:
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Stream(key)
-            stream.opening = self.run(self._open(name, stream))
+            self._opener.open(stream)
             _streams.set(len(self._streams))
         stream.joined += 1
         if stream.opening is not None:
+            opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            stream.opening.append(opened)
             try:
-                # Not awaited itself: whoever else waits for it is not cancelled with this caller.
-                await asyncio.wait([stream.opening], timeout=JOIN_SECONDS)
+                await opened
             except asyncio.CancelledError:
                 self.release(stream)
                 raise
@@ -190,26 +189,6 @@ class Hub:
             self.release(stream)
             raise Unavailable("redis")
         return stream
-
-    async def _open(self, name: bytes, stream: Stream) -> None:
-        try:
-            # In this order: what is published after the position was read will be heard.
-            await self._subscriber.subscribe(name)
-            stream.place(await self._position(stream.key))
-            stream.moved_tick = self.sweep.tick
-        except (Unavailable, *Outage):
-            self._forget_stream(name)
-        finally:
-            stream.opening = None
-        if stream.epoch and stream.is_behind:
-            self.mender.mend(stream)
-
-    async def _position(self, key: StreamKey) -> Position:
-        try:
-            return await self._log.position(key)
-        except Outage:
-            # The first call after Redis came back finds the broken connection.
-            return await self._log.position(key)
 
     def attach(self, stream: Stream, connection: Connection) -> None:
         """From now on every event of the stream goes to this client; it has all before."""
@@ -231,11 +210,8 @@ class Hub:
 
     def retire(self, stream: Stream) -> None:
         """Nobody follows the stream: hear no more of it."""
-        self._forget_stream(stream.key.live.encode())
-
-    def _forget_stream(self, name: bytes) -> None:
-        stream = self._streams.pop(name)
+        del self._streams[stream.name]
         if stream.mending is not None:
             stream.mending.cancel()
-        self._subscriber.unsubscribe(name)
+        self._subscriber.unsubscribe(stream.name)
         _streams.set(len(self._streams))

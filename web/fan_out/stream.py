@@ -16,6 +16,7 @@ class Stream:
 
     Invariant: `followers` have been given every event up to `seq` of `epoch`, each once, in order.
     `joined` counts connections that follow or are being brought to where followers are.
+    `opening` are those who wait until it is heard; None: it is, or nothing came of it.
     `heard` is the furthest place that was heard of and not given out, while a hole is being filled.
     `moved_tick` and `deserted_tick` are seconds of the sweep: the last event or comparison with
     Redis, and the last leave. `unlogged` counts what was heard that is in no log.
@@ -31,6 +32,7 @@ class Stream:
         "key",
         "mending",
         "moved_tick",
+        "name",
         "number",
         "opening",
         "seq",
@@ -39,6 +41,7 @@ class Stream:
 
     def __init__(self, key: StreamKey) -> None:
         self.key = key
+        self.name = key.live.encode()
         self.epoch = ""
         self.seq = 0
         self.number = 0
@@ -46,7 +49,7 @@ class Stream:
         self.joined = 0
         self.heard: tuple[str, int] | None = None
         self.arrived: list[bytes] = []
-        self.opening: asyncio.Task[None] | None = None
+        self.opening: list[asyncio.Future[None]] | None = None
         self.mending: asyncio.Task[None] | None = None
         self.moved_tick = 0
         self.deserted_tick = 0

@@ -7,7 +7,8 @@ sequence numbers, so all it owes its listener is to say when it was away.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, cast
 
 import hiredis
@@ -50,7 +51,9 @@ class Subscriber:
         self._port = port
         self._listener = listener
         self._wanted: set[bytes] = set()
-        self._confirming: dict[bytes, asyncio.Future[None]] = {}
+        # Redis answers in order: each waits until so many subscriptions have been confirmed.
+        self._confirming: deque[tuple[int, Sequence[bytes], asyncio.Future[None]]] = deque()
+        self._asked = self._confirmed = 0
         self._connection: _Connection | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._commands: list[tuple[bytes, bytes]] = []
@@ -69,7 +72,7 @@ class Subscriber:
             await asyncio.wait([self._keeping])
             self._keeping = None
 
-    async def subscribe(self, channel: bytes) -> None:
+    async def subscribe(self, channels: Sequence[bytes]) -> None:
         """Return when Redis has confirmed that everything from now on will be heard.
 
         Raises:
@@ -77,25 +80,23 @@ class Subscriber:
         """
         if not self.is_connected:
             raise Unavailable("redis")
-        confirmed = self._confirming.get(channel)
-        if confirmed is None:
-            confirmed = asyncio.get_running_loop().create_future()
-            self._confirming[channel] = confirmed
-            self._wanted.add(channel)
-            self._command(b"SUBSCRIBE", channel)
-        # Shielded: whoever else waits for it is not cancelled with this caller.
-        await asyncio.shield(confirmed)
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked += len(channels)
+        self._confirming.append((self._asked, channels, confirmed))
+        self._wanted.update(channels)
+        self._command(b"SUBSCRIBE", channels)
+        await confirmed
 
     def unsubscribe(self, channel: bytes) -> None:
         """Hear no more of a channel."""
         self._wanted.discard(channel)
         if self.is_connected:
-            self._command(b"UNSUBSCRIBE", channel)
+            self._command(b"UNSUBSCRIBE", (channel,))
 
-    def _command(self, verb: bytes, channel: bytes) -> None:
+    def _command(self, verb: bytes, channels: Iterable[bytes]) -> None:
         if not self._commands:
             asyncio.get_running_loop().call_soon(self._send_commands)
-        self._commands.append((verb, channel))
+        self._commands += [(verb, channel) for channel in channels]
 
     def _send_commands(self) -> None:
         commands, self._commands = self._commands, []
@@ -149,22 +150,25 @@ class Subscriber:
         async with asyncio.timeout(CONNECT_SECONDS + len(missing) / 5000):
             # Redis answers in order: after its pong every subscription is in force.
             await connection.ask_ready()
+        self._asked = self._confirmed = 0
         self.is_connected = True
         log.info("subscriber_connected", extra={"channels": len(missing)})
         self._listener.regain()
 
-    def _confirm(self, channel: bytes) -> None:
-        confirmed = self._confirming.pop(channel, None)
-        if confirmed is not None and not confirmed.done():
-            confirmed.set_result(None)
+    def _confirm(self) -> None:
+        self._confirmed += 1
+        while self._confirming and self._confirming[0][0] <= self._confirmed:
+            _, _, confirmed = self._confirming.popleft()
+            if not confirmed.done():
+                confirmed.set_result(None)
 
     def _lose(self) -> None:
         self._connection = None
         self._commands.clear()
         self.is_connected = False
-        confirming, self._confirming = self._confirming, {}
-        for channel, confirmed in confirming.items():
-            self._wanted.discard(channel)
+        confirming, self._confirming = self._confirming, deque()
+        for _, channels, confirmed in confirming:
+            self._wanted.difference_update(channels)
             if not confirmed.done():
                 confirmed.set_exception(Unavailable("redis"))
                 confirmed.exception()  # Nobody may be waiting any more.
@@ -176,7 +180,7 @@ class Subscriber:
 class _Connection(asyncio.Protocol):
     """One TCP connection that speaks RESP2."""
 
-    def __init__(self, listener: Listener, confirm: Callable[[bytes], None]) -> None:
+    def __init__(self, listener: Listener, confirm: Callable[[], None]) -> None:
         self._listener = listener
         self._confirm = confirm
         self._reader = hiredis.Reader()
@@ -219,7 +223,7 @@ class _Connection(asyncio.Protocol):
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
         elif reply[0] == b"subscribe":
-            self._confirm(reply[1])
+            self._confirm()
 
     def send(self, verb: bytes, arguments: Iterable[bytes] = ()) -> None:
         """Send one command."""

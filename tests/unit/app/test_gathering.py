@@ -60,3 +60,28 @@ async def test_item_whose_caller_is_gone_is_not_asked_for() -> None:
     calls.may_answer.set()
     assert [await first, await stays] == [10, 30]
     assert calls.groups == [[1], [3]]
+
+
+async def test_items_gather_in_the_pause_between_calls_but_not_before_the_first() -> None:
+    calls = Calls()
+    calls.may_answer.set()
+    gathering = Gathering(calls.ask_all, 3, pause_seconds=0.2)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await gathering.ask(1) == 10
+    assert loop.time() - began < 0.1
+    first = asyncio.create_task(gathering.ask(2))
+    await asyncio.sleep(0.02)
+    assert await gathering.ask(3) == 30
+    assert loop.time() - began >= 0.2
+    assert await first == 20
+    assert calls.groups == [[1], [2, 3]]
+
+
+async def test_full_call_is_followed_at_once() -> None:
+    calls = Calls()
+    calls.may_answer.set()
+    gathering = Gathering(calls.ask_all, 2, pause_seconds=60)
+    async with asyncio.timeout(1):
+        assert await gathering.ask_each([1, 2, 3]) == [10, 20, 30]
+    assert calls.groups == [[1, 2], [3]]
