@@ -98,7 +98,7 @@ class ActiveUsers:
         async with answering("redis", REDIS_SECONDS):
             answers = await self._script(keys=keys, args=[_now_ms(), LISTED])
         lists = {
-            channel_id: ActiveList(orjson.Fragment(orjson.dumps(_items(users, names))), count)
+            channel_id: ActiveList(_encode(_items(users, names)), count)
             for channel_id, (count, users, names) in zip(channel_ids, answers, strict=True)
         }
         return [lists[channel_id] for channel_id in asked]
@@ -139,6 +139,11 @@ def _items(users: Sequence[bytes], names: Sequence[bytes | None]) -> list[dict[s
         {"userId": user.decode(), "userName": (name or user).decode()}
         for user, name in zip(users, names, strict=True)
     ]
+
+
+def _encode(items: Sequence[dict[str, str]]) -> orjson.Fragment:
+    # A copy: what orjson has encoded lies in a buffer of 4 KB, and many lists are remembered.
+    return orjson.Fragment(bytes(memoryview(orjson.dumps(items))))
 
 
 def _now_ms() -> int:

@@ -1,7 +1,9 @@
 """A partition in memory is the fold of its changelog, under its own unacknowledged writes."""
 
+import tracemalloc
 from collections import deque
 
+import orjson
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -170,3 +172,16 @@ def test_put_back_when_a_key_has_changed_meanwhile_keeps_the_newer_value() -> No
     partition.merge(2, b"k", b"2")
     partition.put_back(taken.entries)
     assert partition.take_changes().entries == {b"k": b"2", b"l": b"1"}
+
+
+def test_entries_take_the_memory_of_their_bytes_and_not_of_the_encoder() -> None:
+    partition = Partition()
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            partition.set(orjson.dumps(["channel", number]), orjson.dumps({"read": number}))
+        partition.take_unsent()
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 1000 * 500
