@@ -1,8 +1,8 @@
--- KEYS  meta, shards
+-- KEYS  meta, the shards that change
 -- ARGV  1 token  2 generation  3 lowest and 4 highest step that may be the last one here  5 new step
 --       6 offset, or '' if more follows or there is none
---       then for each shard: its number from 0, how many arguments to set and how many to delete,
---       a key and a value for each entry to set, the keys to delete
+--       then for each shard: how many arguments to set and how many to delete, a key and a value
+--       for each entry to set, the keys to delete
 -- Returns 'OK', 'FENCED' or 'LOST'.
 
 local verdict = judge(KEYS[1], ARGV[1], ARGV[2])
@@ -11,11 +11,10 @@ local step = tonumber(redis.call('HGET', KEYS[1], 'step'))
 if not step or step < tonumber(ARGV[3]) or step > tonumber(ARGV[4]) then return 'LOST' end
 
 local added, at = 0, 7
-while at <= #ARGV do
-  local shard = KEYS[2 + ARGV[at]]
-  local first = at + 3
-  local middle = first + ARGV[at + 1]
-  at = middle + ARGV[at + 2]
+for i = 2, #KEYS do
+  local shard, first = KEYS[i], at + 2
+  local middle = first + ARGV[at]
+  at = middle + ARGV[at + 1]
   if first < middle then
     added = added + redis.call('HSET', shard, unpack(ARGV, first, middle - 1))
   end

@@ -24,8 +24,9 @@ from tables.partition import Partition
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS: Final = 0.2
-"""Short enough that a takeover replays next to nothing, long enough to gather many batches."""
+FLUSH_SECONDS: Final = 1.0
+"""As long as between two commits: a takeover replays as much of a changelog as of its source. A
+key that changes with every message is written once a second, not with each."""
 
 LAST_FLUSH_SECONDS: Final = 2.0
 SOCKET_SECONDS: Final = 2.0

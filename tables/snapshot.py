@@ -7,7 +7,7 @@ it is the last one in Redis, under our token. So a write that Redis lost is noti
 
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -166,8 +166,10 @@ class Snapshot:
         # Redis when it wakes, is refused if a later one was there before it.
         self._attempted += 1
         head = (self._token, self.generation, lowest, highest, self._attempted, offset)
-        answer = await self._flush(keys=self._keys, args=(*head, *_sort(entries)))
-        self._accept(answer)
+        shards, arguments = _sort(entries)
+        # No others: to name all of them would cost as much as all the rest of a small flush.
+        keys = (self._key.meta, *(self._key.shards[number] for number in shards))
+        self._accept(await self._flush(keys=keys, args=(*head, *arguments)))
 
     async def _empty(self) -> None:
         # Who never came to claim has a right that only a later generation takes away.
@@ -204,8 +206,11 @@ def _cut(entries: Sequence[tuple[bytes, bytes | None]]) -> Iterator[int]:
     yield len(entries)
 
 
-def _sort(entries: Sequence[tuple[bytes, bytes | None]]) -> list[bytes | int]:
-    """Entries as flush.lua wants them: by shard, those to set before those to delete."""
+def _sort(
+    entries: Sequence[tuple[bytes, bytes | None]],
+) -> tuple[Collection[int], list[bytes | int]]:
+    """The shards that change, and entries as flush.lua wants them: by shard, those to set before
+    those to delete."""
     shards: defaultdict[int, tuple[list[bytes], list[bytes]]]
     shards = defaultdict(lambda: ([], []))
     for key, value in entries:
@@ -215,9 +220,9 @@ def _sort(entries: Sequence[tuple[bytes, bytes | None]]) -> list[bytes | int]:
         else:
             kept += (key, value)
     arguments: list[bytes | int] = []
-    for number, (kept, deleted) in shards.items():
-        arguments += (number, len(kept), len(deleted), *kept, *deleted)
-    return arguments
+    for kept, deleted in shards.values():
+        arguments += (len(kept), len(deleted), *kept, *deleted)
+    return shards.keys(), arguments
 
 
 def _int(answer: bytes | int | None) -> int | None:
