@@ -67,6 +67,8 @@ async def read_lags(
         lags.append(
             Lag(topic.group, topic.name, place.partition, committed, ends[place], lag, seconds)
         )
+    # A reader that follows something looks five times a second whether it may fetch of it.
+    reader.unsubscribe()
     return lags
 
 

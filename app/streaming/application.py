@@ -38,9 +38,11 @@ async def leave(refused: Refused) -> None:
 
 
 class Boot(BootStrategy):
-    """Faust's start order, without its web server: it would show table data to everybody."""
+    """Faust's start order, without its web server, which would show table data to everybody, and
+    without its monitor's clock: nobody reads its averages."""
 
     enable_web = False
+    enable_sensors = False
 
 
 class Application(faust.App):

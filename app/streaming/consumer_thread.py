@@ -22,6 +22,7 @@ from app.streaming.coordinator import (
     go_on_after_errors,
     renew_lease_with,
 )
+from app.streaming.fetches import BUSY_WAIT_MS, wait_long_when_quiet
 
 if TYPE_CHECKING:
     from app.streaming.application import Application
@@ -40,9 +41,6 @@ class TopicMadeAnew(ProvisionError):  # noqa: N818 - it is what happened
             f"it was made anew; run: python -m app topics adopt {tp.topic}"
         )
 
-
-FETCH_WAIT_MS: Final = 100
-"""Faust fixes 1,500: so long a backlogged partition waits behind the long poll of drained ones."""
 
 COMMIT_SECONDS: Final = 10.0
 """A commit that has no answer by then is given up and tried again with what is newer."""
@@ -81,7 +79,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = BUSY_WAIT_MS
         return consumer
 
     async def on_start(self) -> None:
@@ -92,12 +90,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         renew_lease_with(coordinator, self.app.lease)
         go_on_after_errors(coordinator)
         beat_from_the_assignment_on(coordinator)
+        wait_long_when_quiet(consumer._fetcher, self._is_source, lambda: self.seeks)
         for task in (
             coordinator._coordination_task,
             consumer._client._sync_task,
             consumer._fetcher._fetch_task,
         ):
             task.add_done_callback(self._on_task_end)
+
+    def _is_source(self, tp: TopicPartition) -> bool:
+        return bool(tp.topic == self.app.source.name)
 
     def _on_task_end(self, task: "asyncio.Task[Any]") -> None:
         error = None if task.cancelled() else task.exception()
@@ -108,8 +110,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def fetch(self, partitions: frozenset[TP], timeout_seconds: float) -> Fetched:
         """Return what is there of `partitions`, or comes within the time."""
-        fetched: Fetched = await self.call_thread(self._fetch, partitions, timeout_seconds)
-        return fetched
+        # Not by the queue of calls, whose two workers are four tasks for each.
+        fetching = self._fetch(partitions, timeout_seconds)
+        return await asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(fetching, self.thread_loop)
+        )
 
     async def _fetch(self, partitions: frozenset[TP], timeout_seconds: float) -> Fetched:
         records = await self._fetch_records(

@@ -139,8 +139,8 @@ class Consumer(driver.Consumer):
             # A rebalance began during the fetch. Its records may lie behind the seek at its end:
             # stock drops them, and they are never read again.
             await self.wait(self.can_resume_flow.wait())
-        if self.should_stop or fetched.seeks != self._thread.seeks:
-            return  # A seek has gone back behind them: they are fetched again.
+        if not fetched.records or self.should_stop or fetched.seeks != self._thread.seeks:
+            return  # If a seek has gone back behind them, they are fetched again.
         # The flow's suspension ends a wait for room in a queue when a rebalance begins.
         await self.wait_first(self._deliver(fetched), self.suspend_flow.wait())
 

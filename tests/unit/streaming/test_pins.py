@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust import App
 from faust.streams import _current_event
@@ -51,6 +52,7 @@ def test_library_whose_private_methods_are_overridden_is_pinned(library: str, pi
         (GroupCoordinator, "_on_join_complete"),
         (GroupCoordinator, "_start_heartbeat_task"),
         (GroupCoordinator, "fetch_committed_offsets"),
+        (Fetcher, "_get_actions_per_node"),
         (AIOKafkaConsumer, "seek"),
         (TableManager, "_update_channels"),
         (Recovery, "_wait"),

@@ -1,0 +1,57 @@
+"""How long a fetch has the broker wait."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from app.streaming.fetches import (
+    BUSY_WAIT_MS,
+    QUIET_WAIT_MS,
+    SETTLED_SECONDS,
+    wait_long_when_quiet,
+)
+
+
+class Quiet:
+    """A fetcher, its clock and what it has fetched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr("app.streaming.fetches.time.monotonic", lambda: self.now)
+        self.seeks = 0
+        self.assignment = object()
+        self.fetcher: Any = SimpleNamespace(_records={}, _get_actions_per_node=lambda _: None)
+        wait_long_when_quiet(self.fetcher, lambda tp: tp.topic == "source", lambda: self.seeks)
+
+    def wait_ms(self, *, after_seconds: float = 0.0) -> int:
+        self.now += after_seconds
+        self.fetcher._get_actions_per_node(self.assignment)
+        wait_ms: int = self.fetcher._fetch_max_wait_ms
+        return wait_ms
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Quiet:
+    quiet = Quiet(monkeypatch)
+    assert quiet.wait_ms() == BUSY_WAIT_MS
+    assert quiet.wait_ms(after_seconds=SETTLED_SECONDS + 1) == QUIET_WAIT_MS
+    return quiet
+
+
+def test_fetch_beside_records_that_are_not_taken_waits_shortly(quiet: Quiet) -> None:
+    quiet.fetcher._records[TopicPartition("changelog", 0)] = object()
+    assert quiet.wait_ms() == QUIET_WAIT_MS
+    quiet.fetcher._records[TopicPartition("source", 0)] = object()
+    assert quiet.wait_ms() == BUSY_WAIT_MS
+
+
+def test_fetch_soon_after_a_seek_waits_shortly(quiet: Quiet) -> None:
+    quiet.seeks += 1
+    assert quiet.wait_ms() == BUSY_WAIT_MS
+
+
+def test_fetch_soon_after_an_assignment_waits_shortly(quiet: Quiet) -> None:
+    quiet.assignment = object()
+    assert quiet.wait_ms() == BUSY_WAIT_MS
