@@ -8,8 +8,8 @@ from typing import Final
 from app.streaming.attempts import Abandoned, Attempts, Done
 from app.streaming.batches import LONGEST_BATCH
 
-SETTLE_SECONDS: Final = 0.1
-"""A tenth of the time between two commits: a crash repeats hardly more for it."""
+SETTLE_SECONDS: Final = 0.25
+"""A quarter of the time between two commits: a crash repeats hardly more for it."""
 
 
 class Settlement:
