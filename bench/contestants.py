@@ -61,6 +61,12 @@ class Contestant(ABC):
         self.stop()
         self.start()
 
+    def start_what_ended(self) -> None:
+        """Start again whatever has ended, as a supervisor does; return at once."""
+        for process in self.processes.values():
+            if not process.is_running:
+                process.start()
+
     def stop_consumer(self) -> None:
         """Stop what consumes the messages; the gateway goes on."""
         self.processes[self.consumer].stop()

@@ -8,7 +8,7 @@ from bench.scenarios import FROZEN, GATEWAY_KILLED
 
 
 def break_and_mend(fault: str, arena: Arena, contestant: Contestant, seconds: float) -> None:
-    """Kill a process (SIGKILL) and start it again at once, or freeze a server for `seconds`."""
+    """Kill a process (SIGKILL), or freeze a server for `seconds`; start again what has ended."""
     if fault in FROZEN:
         server = next(each for each in arena.servers if each.name == FROZEN[fault])
         server.freeze()
@@ -16,8 +16,7 @@ def break_and_mend(fault: str, arena: Arena, contestant: Contestant, seconds: fl
             time.sleep(seconds)
         finally:
             server.thaw()
-        return
-    is_gateway = fault == GATEWAY_KILLED
-    process = contestant.processes[contestant.gateway if is_gateway else contestant.consumer]
-    process.kill()
-    process.start()
+    else:
+        is_gateway = fault == GATEWAY_KILLED
+        contestant.processes[contestant.gateway if is_gateway else contestant.consumer].kill()
+    contestant.start_what_ended()

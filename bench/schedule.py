@@ -92,6 +92,8 @@ def _run_faults(
     frozen_seconds = campaign.size.frozen_seconds
     for name in scenario.contestants:
         contestant = contestants[name]
+        if len(contestant.pids) < len(contestant.processes):
+            contestant.restart()  # It has not outlived the fault before.
         fault = partial(break_and_mend, scenario.name, arena, contestant, frozen_seconds)
         run = partial(campaign.load, arena, contestant, load, fault)
         campaign.record(scenario, name, 0, run)
