@@ -30,6 +30,7 @@ CHANNELS: Final = 100
 _LOOK_SECONDS: Final = 0.02
 _MOST_SECONDS: Final = 180.0
 _COMMIT_SECONDS: Final = 2.0
+_POST_AGAIN_SECONDS: Final = 1.0
 
 
 @contextmanager
@@ -205,7 +206,7 @@ def prepare_stock(arena: Arena, entries: int) -> None:
 
 
 def restart_stock(arena: Arena, entries: int) -> dict[str, Any]:
-    """Start it with a record waiting; return when it has handled that, and kill it."""
+    """Start it with a record waiting; return when it has handled that, and stop it."""
 
     async def post() -> None:
         producer = create_producer(arena.settings)
@@ -213,7 +214,15 @@ def restart_stock(arena: Arena, entries: int) -> dict[str, Any]:
         await producer.send_and_wait(STOCK_TOPIC, b"{}", partition=0)
         await producer.stop()
 
-    asyncio.run(post())
+    def look(redis: "Redis") -> int:
+        nonlocal posted_at
+        # It loses what it fetches as its recovery ends: tests/regression has the proof.
+        if time.perf_counter() - posted_at > _POST_AGAIN_SECONDS:
+            asyncio.run(post())
+            posted_at = time.perf_counter()
+        return int(redis.exists(STOCK_HANDLED))
+
+    posted_at = 0.0
     environment = {
         **arena.environment,
         "STOCK_PARTITIONS": str(arena.settings.topic_partitions),
@@ -225,7 +234,7 @@ def restart_stock(arena: Arena, entries: int) -> dict[str, Any]:
         began = time.perf_counter()
         worker.start()
         try:
-            _wait(lambda: int(redis.exists(STOCK_HANDLED)), 1)
+            _wait(lambda: look(redis), 1)
             seconds = time.perf_counter() - began
             if (found := int(redis.get(STOCK_HANDLED) or 0)) != entries:
                 raise TimeoutError(f"stock Faust began with {found:,} of {entries:,} entries")
