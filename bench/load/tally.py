@@ -93,7 +93,7 @@ class Verdict:
 def judge(tally: Tally, received: Sequence[tuple[int, list[list[bytes]]]]) -> Verdict:
     """Compare what each client received (channel and chunks of marks) with what was accepted.
 
-    Order is checked for the messages of one poster, who sends the next after the answer.
+    Order is checked for the accepted messages of one poster, who sends the next after the answer.
     """
     accepted: dict[int, set[int]] = {}
     for message in tally.accepted_at:
@@ -117,6 +117,8 @@ def _judge_one(tally: Tally, wanted: set[int], marks: list[bytes]) -> tuple[int,
     last: dict[int, int] = {}
     disordered = 0
     for message in messages:
+        if message not in wanted:
+            continue  # Its poster was never answered, and has gone on without knowing of it.
         poster = tally.poster_of[message]
         if last.get(poster, -1) > message:
             disordered += 1

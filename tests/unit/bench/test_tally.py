@@ -48,6 +48,12 @@ def test_judge_when_a_message_was_refused_does_not_want_it(tally: Tally) -> None
     assert judge(tally, _received(0, 1, 2, 3)).lost == 0
 
 
+def test_judge_when_a_message_without_an_answer_comes_late_asks_for_no_order(tally: Tally) -> None:
+    unanswered = tally.send(channel=0, poster=0)
+    tally.answer(tally.send(channel=0, poster=0), is_accepted=True)
+    assert judge(tally, _received(0, 1, 2, 3, 5, unanswered)) == Verdict(0, 0, 0)
+
+
 def test_reader_when_a_mark_is_cut_finds_it_once_in_both_halves() -> None:
     reader = Reader()
     whole = f"…{mark(7)} xxx".encode() * 3
