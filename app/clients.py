@@ -13,7 +13,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from hiredis import PushNotification
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from motor.motor_asyncio import (
+    AsyncIOMotorClient,
+    AsyncIOMotorClientSession,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+)
+from pymongo.collection import Collection as BlockingCollection
 from pymongo.errors import (
     ConnectionFailure,
     ExecutionTimeout,
@@ -45,6 +51,10 @@ REDIS_VERSION: Final = (6, 2)
 """What is older lacks commands that the scripts use."""
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
+Collection = AsyncIOMotorCollection[dict[str, Any]]
+Session = AsyncIOMotorClientSession
+"""Motor's, named here alone, so that PyMongo's own asynchronous client can take its place."""
+
 Outage = (RedisError, PyMongoError, KafkaError, OSError, TimeoutError)
 
 
@@ -127,6 +137,12 @@ def open_mongodb(settings: Settings) -> Database:
         journal=True,
     )
     return client.get_database(urlsplit(uri).path.strip("/") or "hubbub")
+
+
+def for_threads(collection: Collection) -> BlockingCollection[dict[str, Any]]:
+    """Return the same collection, on the same connections, as it is called in a thread."""
+    blocking: BlockingCollection[dict[str, Any]] = collection.delegate
+    return blocking
 
 
 def create_producer(settings: Settings) -> AIOKafkaProducer:

@@ -21,8 +21,6 @@ from typing import Any, Final
 from bson import encode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorCollection
-from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
     DuplicateKeyError,
@@ -34,7 +32,7 @@ from pymongo.errors import (
 )
 
 from app.archive.documents import Document
-from app.clients import NOT_PRIMARY_CODES
+from app.clients import NOT_PRIMARY_CODES, Collection, for_threads
 
 GROUP_LENGTH: Final = 500
 _DUPLICATE_KEY: Final = 11000
@@ -51,9 +49,8 @@ Waiting = tuple[RawBSONDocument, "asyncio.Future[None]"]
 class GroupCommit:
     """Inserts documents into one collection, in groups."""
 
-    def __init__(self, collection: AsyncIOMotorCollection[Document]) -> None:
-        # PyMongo's under Motor's, with the same connections, as it is called in a thread.
-        self._database: Database[Document] = collection.database.delegate
+    def __init__(self, collection: Collection) -> None:
+        self._database = for_threads(collection).database
         self._name = collection.name
         self._write_concern = collection.write_concern.document
         self._writer = ThreadPoolExecutor(1, "group-commit")

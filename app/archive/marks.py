@@ -17,7 +17,7 @@ from app.archive.applied import (
     write_sent,
 )
 from app.archive.documents import Document
-from app.clients import Database
+from app.clients import NOT_PRIMARY_CODES, Database
 from app.errors import PartitionLost
 from app.gathering import Gathering
 
@@ -26,9 +26,6 @@ _DUPLICATE_KEY: Final = 11000
 _CONFIRMED_AT_ONCE: Final = 1000
 _IMMUTABLE: Final = 66
 """What `require_numbers` fails with."""
-_NOT_PRIMARY: Final = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
-"""Error codes of a primary that steps down or shuts down while it writes (MongoDB's
-error_codes.yml, categories NotPrimaryError and ShutdownError)."""
 
 Election = ObjectId | None
 """Which election made the primary that answered; None behind a router, which does not tell."""
@@ -233,7 +230,7 @@ def _raise(failure: dict[str, Any]) -> None:
         raise NumberConflict
     if code == _IMMUTABLE:
         raise Elected("MongoDB has elected, and numbers that were given are lost")
-    if code in _NOT_PRIMARY:
+    if code in NOT_PRIMARY_CODES:
         raise NotPrimaryError(text, failure)
     raise WriteError(text, code, failure)
 

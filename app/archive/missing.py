@@ -4,19 +4,17 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import BulkWriteError
 
 from app.archive.documents import Document
+from app.clients import Collection
 
 log = logging.getLogger(__name__)
 
 _DUPLICATE_KEY: Final = 11000
 
 
-async def insert_missing(
-    collection: AsyncIOMotorCollection[Document], documents: Sequence[Document]
-) -> list[Document]:
+async def insert_missing(collection: Collection, documents: Sequence[Document]) -> list[Document]:
     """Insert those documents whose unique keys are not there, in one write; return them.
 
     One that MongoDB refuses for another reason fails alone: it is logged, and not returned.

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo import ASCENDING, DeleteOne, InsertOne, ReturnDocument
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from app.archive.documents import Document
 from app.archive.shown_reactions import SHOWN_USERS, Fold, Wish
-from app.clients import Database
+from app.clients import Database, Session
 from app.errors import RequestError
 
 GROUP_LENGTH: Final = 100
@@ -123,7 +122,7 @@ class Reactions:
             return await self._grant(message_id, wishes, session)
 
     async def _grant(
-        self, message_id: str, wishes: Sequence[Wish], session: AsyncIOMotorClientSession
+        self, message_id: str, wishes: Sequence[Wish], session: Session
     ) -> Sequence[Result | Exception | None]:
         living = {"_id": message_id, "deletedAt": None}
         message = await self._messages.find_one(living, session=session)
@@ -151,7 +150,7 @@ class Reactions:
         return [r if isinstance(r, RequestError) else Result(message, r) for r in revs]
 
     async def _find_present(
-        self, message_id: str, wishes: Iterable[Wish], session: AsyncIOMotorClientSession
+        self, message_id: str, wishes: Iterable[Wish], session: Session
     ) -> set[tuple[str, str]]:
         users: defaultdict[str, list[str]] = defaultdict(list)
         for wish in wishes:
@@ -161,16 +160,12 @@ class Reactions:
         found = self._reactions.find(query, {"emoji": 1, "userId": 1}, session=session)
         return {(each["emoji"], each["userId"]) async for each in found}
 
-    async def _first_users(
-        self, message_id: str, emoji: str, session: AsyncIOMotorClientSession
-    ) -> list[str]:
+    async def _first_users(self, message_id: str, emoji: str, session: Session) -> list[str]:
         query = {"messageId": message_id, "emoji": emoji}
         found = self._reactions.find(query, {"userId": 1}, session=session)
         return [each["userId"] async for each in found.sort("rev", ASCENDING).limit(SHOWN_USERS)]
 
-    async def _show(
-        self, message_id: str, fold: Fold, session: AsyncIOMotorClientSession
-    ) -> Document:
+    async def _show(self, message_id: str, fold: Fold, session: Session) -> Document:
         changed: Document = await self._messages.find_one_and_update(
             {"_id": message_id},
             {
