@@ -339,7 +339,10 @@ async def test_topic_made_anew_ends_the_worker_with_a_line(
 ) -> None:
     offsets = {TopicPartition(topic.name, 0): OffsetAndMetadata(1000, "")}
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=list(settings.kafka_brokers), group_id=topic.group
+        bootstrap_servers=list(settings.kafka_brokers),
+        group_id=topic.group,
+        # Its own commit at the stop would write over the one here.
+        enable_auto_commit=False,
     )
     await consumer.start()
     consumer.assign(list(offsets))
