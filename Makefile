@@ -44,10 +44,10 @@ test: setup ## the whole suite, on real servers of its own   [ARGS="-k …"]
 coverage: setup ## the same, with each line and branch that it ran; slower
 	@$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
 
-bench: setup ## measure everything against its references, about 23 minutes; writes docs/benchmarks.md   [ARGS="--only max,direct"]
+bench: setup ## measure everything against its references, about 15 minutes; writes docs/benchmarks.md   [ARGS="--only max,direct"]
 	@$(VENV)/python -m bench full $(ARGS)
 
-bench-quick: setup ## the same in little, 3 minutes; writes nothing   [ARGS="--only post64"]
+bench-quick: setup ## did it get slower? one pass in little, 2 minutes; writes nothing   [ARGS="--only post64"]
 	@$(VENV)/python -m bench quick $(ARGS)
 
 chaos: setup ## break everything, show that nothing is lost   [MINUTES=60] [SEED=7] [BROKERS=3]

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +15,6 @@ from dev.processes import ROOT, Process
 BENCH: Final = Path(__file__).resolve().parent
 PACKAGES: Final = BENCH / "peers" / "python" / "site-packages"
 NODE: Final = BENCH / "peers" / "node"
-GROUP_SECONDS: Final = 5.0
-"""Until a reference's consumers have their partitions."""
 
 
 class Contestant(ABC):
@@ -51,9 +48,11 @@ class Contestant(ABC):
         """
 
     def stop(self) -> None:
-        """End all of them."""
+        """End all of them in good order: what leaves its consumer group is not waited for."""
         for process in self.processes.values():
-            process.kill()
+            process.terminate()
+        for process in self.processes.values():
+            process.stop()
         self.processes.clear()
 
     def restart(self) -> None:
@@ -124,13 +123,11 @@ class PythonPeer(Contestant):
     dialect = "socketio"
     gateway = "python-gateway"
     consumer = "python-consumer"
-    backlog = 2_000
+    backlog = 1_000
 
     def start(self) -> None:
-        gateway = self._start_program("gateway")
-        gateway.wait_ready()
-        self._start_program("consumer")
-        time.sleep(GROUP_SECONDS)
+        for program in ("gateway", "consumer"):  # The gateway makes the topic.
+            self._start_program(program).wait_ready()
 
     def _start_program(self, name: str) -> Process:
         path = os.pathsep.join([str(PACKAGES), str(ROOT)])
@@ -145,7 +142,7 @@ class NodePeer(Contestant):
     title = "Node"
     dialect = "socketio"
     gateway = consumer = "node"
-    backlog = 2_000
+    backlog = 1_000
 
     @classmethod
     def missing(cls) -> str:
@@ -154,11 +151,9 @@ class NodePeer(Contestant):
     def start(self) -> None:
         node = self._process("node", ["node", str(NODE / "server.js")], NODE_ENV="production")
         node.wait_ready()
-        time.sleep(GROUP_SECONDS)
 
     def stop_consumer(self) -> None:
         self.processes["node"].popen.send_signal(signal.SIGUSR2)
-        time.sleep(1)
 
     def start_consumer(self) -> None:
         self.processes["node"].popen.send_signal(signal.SIGUSR2)

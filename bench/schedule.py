@@ -62,7 +62,8 @@ def _start_all(
         contestant.start()
         contestants[kind.name] = contestant
     for contestant in contestants.values():
-        campaign.load(arena, contestant, {"mode": "closed"})  # Its code and the servers' get warm.
+        # Its code and the servers' get warm.
+        campaign.load(arena, contestant, {"mode": "closed", "seconds": 1.0})
     return contestants
 
 

@@ -22,6 +22,9 @@ def run_workers(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> None:
             _run_backlog(campaign, arena, hubbub, number)
     if campaign.is_wanted(RESTART):
         _restart_often(campaign, arena, hubbub, "empty")
+    if campaign.is_wanted(CROWD):
+        _run_crowd(campaign, arena, hubbub)
+    if campaign.is_wanted(RESTART):
         _fill_up(campaign, arena, hubbub)
         _restart_often(campaign, arena, hubbub, "full")
         # Once each: they take minutes, and differ by more than a pass does.
@@ -29,13 +32,15 @@ def run_workers(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> None:
         entries = campaign.size.stock_entries
         workers.prepare_stock(arena, entries)
         campaign.record(RESTART, "stock", 0, lambda: workers.restart_stock(arena, entries))
-    if campaign.is_wanted(CROWD):
-        crowd = {"many-0": campaign.size.crowd, "two-0": 2}
-        workers.fill_table(arena, hubbub, crowd, crowd="many-0")
-        for number in campaign.numbers():
-            for name in ("many", "two"):
-                load = {**CROWD.load, "prefix": name}
-                campaign.record(CROWD, name, number, partial(campaign.load, arena, hubbub, load))
+
+
+def _run_crowd(campaign: Campaign, arena: Arena, hubbub: Hubbub) -> None:
+    crowd = {"many-0": campaign.size.crowd, "two-0": 2}
+    workers.fill_table(arena, hubbub, crowd, crowd="many-0")
+    for number in campaign.numbers():
+        for name in ("many", "two"):
+            load = {**CROWD.load, "prefix": name}
+            campaign.record(CROWD, name, number, partial(campaign.load, arena, hubbub, load))
 
 
 def _run_backlog(campaign: Campaign, arena: Arena, hubbub: Hubbub, number: int) -> None:

@@ -29,7 +29,6 @@ STOCK_HANDLED: Final = "stock:handled"
 CHANNELS: Final = 100
 _LOOK_SECONDS: Final = 0.02
 _MOST_SECONDS: Final = 180.0
-_COMMIT_SECONDS: Final = 2.0
 _POST_AGAIN_SECONDS: Final = 1.0
 
 
@@ -71,12 +70,10 @@ def run_backlog_of_plain(arena: Arena, prefix: str, count: int) -> dict[str, Any
     folder = arena.servers[0].folder.parent
     worker = Process("plain", ["python", program], environment=arena.environment, folder=folder)
     try:
-        result = _watch(arena, worker, worker.start, channels, count)
-        # Its last commit comes after its last message: what it is given again it cannot number.
-        time.sleep(_COMMIT_SECONDS)
+        return _watch(arena, worker, worker.start, channels, count)
     finally:
+        # In good order, with its last commit: what it is given again it cannot number.
         worker.stop()
-    return result
 
 
 def _seed(

@@ -17,12 +17,12 @@ from bench.load.subscribers import Subscribers
 from bench.load.tally import Tally, percentile
 from bench.load.window import Window, describe
 
-DRAIN_SECONDS: Final = 20.0
+DRAIN_SECONDS: Final = 15.0
 """How long deliveries are waited for after the last post."""
-SETTLE_SECONDS: Final = 10.0
-"""The longest wait for a contestant and the servers to come to rest before the load begins."""
+REST_SECONDS: Final = 10.0
+"""The longest wait for a contestant and the servers to come to rest."""
 _IDLE_CORES: Final = 0.3
-_LOOK_SECONDS: Final = 0.4
+_LOOK_SECONDS: Final = 0.25
 _PAUSE_SECONDS: Final = 0.002
 
 
@@ -50,7 +50,7 @@ class Spec:
     """Users who post."""
     is_stalled: bool = False
     """Whether the odd client reads nothing."""
-    warm_seconds: float = 1.0
+    warm_seconds: float = 0.5
     seconds: float = 3.0
 
 
@@ -89,7 +89,10 @@ class Load:
     async def _settle(self) -> None:
         """Connect everybody, and wait until the joins have had their effects."""
         await self.subscribers.connect()
-        deadline = time.perf_counter() + SETTLE_SECONDS
+        await self._rest()
+
+    async def _rest(self) -> None:
+        deadline = time.perf_counter() + REST_SECONDS
         used = _IDLE_CORES
         while used >= _IDLE_CORES and time.perf_counter() < deadline:
             before = sum(read_cpu_seconds(self.spec.pids).values())
@@ -242,8 +245,8 @@ class Load:
         took = time.perf_counter() - begin
         self.window.close()
         joined_cpu = self.window.values["cpu_s"]
-        await asyncio.sleep(self.spec.seconds)
-        self.window.close()  # Memory settles after the last join.
+        await self._rest()
+        self.window.close()  # Memory, with all that the joins have brought about.
         self.window.values |= {
             "joined_per_s": self.spec.connections / took,
             "cpu_s": joined_cpu,

@@ -55,7 +55,8 @@ io.on('connection', (socket) => {
   });
 });
 
-const consumer = kafka.consumer({ groupId: 'node-messages-group' });
+const consumer = kafka.consumer({ groupId: 'node-messages-group', maxWaitTimeInMs: 500 });
+const joined = new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve));
 await consumer.connect();
 await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
 await consumer.run({
@@ -77,4 +78,11 @@ process.on('SIGUSR2', () => {
   else consumer.resume([{ topic: TOPIC }]);
 });
 
+// The group waits half a minute for a member that has not left it.
+process.on('SIGTERM', async () => {
+  await consumer.disconnect();
+  process.exit();
+});
+
+await joined;
 server.listen(Number(PORT), '127.0.0.1', 4096);

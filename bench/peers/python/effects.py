@@ -1,7 +1,9 @@
-"""What a message does in the Python reference, and where its servers are."""
+"""What both processes of the Python reference do: a message's place in Redis, and readiness."""
 
 import os
 from typing import Any, Final
+
+from aiohttp import web
 
 TOPIC: Final = "python-messages"
 DATABASE: Final = "python_peer"
@@ -12,6 +14,18 @@ CACHE_SECONDS: Final = 3600
 def redis_url() -> str:
     """Where Redis is."""
     return f"redis://{os.environ['REDIS_HOST']}:{os.environ['REDIS_PORT']}"
+
+
+async def serve(application: web.Application) -> None:
+    """Serve on the port that this process was given, and answer `GET /readyz` from now on."""
+
+    async def say_ready(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    application.router.add_get("/readyz", say_ready)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", int(os.environ["PORT"]), backlog=4096).start()
 
 
 async def keep(redis: Any, channel: str, message: str) -> None:

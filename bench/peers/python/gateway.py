@@ -12,7 +12,7 @@ import uvloop
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from effects import DATABASE, TOPIC, redis_url
+from effects import DATABASE, TOPIC, redis_url, serve
 from pymongo import AsyncMongoClient, WriteConcern
 
 server = socketio.AsyncServer(
@@ -53,12 +53,7 @@ class Gateway:
         return web.Response(body=value, status=201, content_type="application/json")
 
 
-async def ready(_: web.Request) -> web.Response:
-    """`GET /readyz`"""
-    return web.Response(text="ok")
-
-
-async def serve() -> None:
+async def run() -> None:
     """Serve until killed."""
     brokers = os.environ["KAFKA_BROKERS"]
     admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
@@ -73,12 +68,9 @@ async def serve() -> None:
     application = web.Application()
     server.attach(application)
     application.router.add_post("/api/messages", Gateway(messages, producer).post)
-    application.router.add_get("/readyz", ready)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(os.environ["PORT"]), backlog=4096).start()
+    await serve(application)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve())
+    uvloop.run(run())

@@ -5,7 +5,9 @@ batches of up to 500, and commits. It numbers from memory, knows no redelivery, 
 dead letter, no resume: nothing of it survives a crash.
 """
 
+import asyncio
 import os
+import signal
 from collections import defaultdict
 from typing import Any, Final
 
@@ -56,7 +58,9 @@ class Worker:
 
 
 async def consume() -> None:
-    """Consume until killed."""
+    """Consume until told to end (SIGTERM), to the end of a batch and its commit."""
+    ending = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     redis = Redis(host=os.environ["REDIS_HOST"], port=int(os.environ["REDIS_PORT"]))
     mongo: Any = AsyncMongoClient(os.environ["MONGODB_URI"])
     worker = Worker(mongo[DATABASE]["messages"], redis)
@@ -69,8 +73,8 @@ async def consume() -> None:
     )
     await consumer.start()
     try:
-        while True:
-            batches = await consumer.getmany(timeout_ms=1000, max_records=500)
+        while not ending.is_set():
+            batches = await consumer.getmany(timeout_ms=200, max_records=500)
             for records in batches.values():
                 await worker.handle([record.value for record in records])
             if batches:
