@@ -1,7 +1,7 @@
 """A client's connection, whatever its transport: who it is, what it follows, how it is told."""
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from app.ids import new_id
 from app.stream_log.cursor import Cursor
@@ -13,14 +13,26 @@ from web.identity import User
 if TYPE_CHECKING:
     from web.fan_out.replay import Replay
 
+UNKNOWN_ERROR: Final = 4000
+
 
 class Connection(Outbox):
     """An outbox with a user, the streams it joined, and the replays under way.
 
     `streams` are the channels by id, `own` is the user's own stream; None while Redis is away.
+    `is_replaying`: one task at a time goes through `replays`, whatever is joined and left.
     """
 
-    __slots__ = ("id", "is_alive", "own", "replays", "streams", "user", "wheel_slot")
+    __slots__ = (
+        "id",
+        "is_alive",
+        "is_replaying",
+        "own",
+        "replays",
+        "streams",
+        "user",
+        "wheel_slot",
+    )
 
     transport_name: ClassVar[str]
 
@@ -33,6 +45,7 @@ class Connection(Outbox):
         self.own: Stream | None = None
         self.streams: dict[str, Stream] = {}
         self.replays: dict[Stream, Replay] = {}
+        self.is_replaying = False
         self.is_alive = True
         self.wheel_slot = 0
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from app.clients import Outage
-from web.fan_out.connection import Connection
+from web.fan_out.connection import UNKNOWN_ERROR, Connection
 from web.fan_out.frames import Batch
 from web.fan_out.hub import Hub
 from web.fan_out.pages import HISTORY_PAGE
@@ -24,20 +24,33 @@ _PAUSE_SECONDS: Final = 0.25
 def follow(hub: Hub, connection: Connection, starts: Iterable[Start]) -> None:
     """Let a client in where it has all that followers have; replay the rest in the background."""
     waiting = connection.replays
-    was_idle = not waiting
     for start in starts:
         stream, position = start.stream, start.cursor.position
+        # An older replay of it ends here: the client begins anew.
+        waiting.pop(stream, None)
         is_there = (position.epoch, position.seq) == (stream.epoch, stream.seq)
         if is_there and start.missed is None:
             hub.attach(stream, connection)
         else:
             waiting[stream] = Replay(hub, connection, start)
             connection.begin_replay(stream, start.cursor)
-    if waiting and was_idle:
+    if waiting and not connection.is_replaying:
+        connection.is_replaying = True
         hub.run(_replay_all(connection))
 
 
 async def _replay_all(connection: Connection) -> None:
+    try:
+        await _replay_each(connection)
+    except Exception:
+        # The client would wait for ever; when it comes back, it begins anew.
+        connection.shut(UNKNOWN_ERROR)
+        raise
+    finally:
+        connection.is_replaying = False
+
+
+async def _replay_each(connection: Connection) -> None:
     waiting = connection.replays
     while waiting and not connection.is_closed:
         stream, replay = next(iter(waiting.items()))

@@ -16,7 +16,7 @@ from aiohttp.http_websocket import WebSocketError, WebSocketReader
 from app.errors import Unavailable
 from app.keys import user_stream
 from web.deps import Gateway
-from web.fan_out.connection import Connection
+from web.fan_out.connection import UNKNOWN_ERROR, Connection
 from web.fan_out.frames import WS_PING, Batch, ws_close, ws_pong, ws_text
 from web.fan_out.replay import follow
 from web.fan_out.resume import Start, open_stream
@@ -37,7 +37,6 @@ FIRST_OP_SECONDS: Final = 1.0
 OPS_WAITING: Final = 64
 """A client that sends more ops than are handled is read no further."""
 NORMAL: Final = 1000
-UNKNOWN_ERROR: Final = 4000
 TOO_MANY_BAD_FRAMES: Final = 4001
 
 
