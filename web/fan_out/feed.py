@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
@@ -84,7 +85,8 @@ class Feed:
         self._deliver_arrived(stream)
         stream.unlogged += 1
         batch = Batch([payload], is_ephemeral=True)
-        for connection in stream.followers:
+        # What is told of presence follows the list that `joined` carried, whatever is replayed.
+        for connection in chain(stream.followers, stream.replaying):
             if not connection.is_crowded:
                 connection.deliver(stream, batch)
 

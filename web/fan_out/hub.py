@@ -192,6 +192,7 @@ class Hub:
 
     def attach(self, stream: Stream, connection: Connection) -> None:
         """From now on every event of the stream goes to this client; it has all before."""
+        stream.replaying.pop(connection, None)
         connection.end_replay(stream)
         if not connection.is_closed:
             stream.followers.add(connection)
@@ -199,6 +200,7 @@ class Hub:
     def leave(self, stream: Stream, connection: Connection) -> None:
         """No more of the stream to this client."""
         connection.replays.pop(stream, None)
+        stream.replaying.pop(connection, None)
         connection.end_replay(stream)
         stream.followers.discard(connection)
         self.release(stream)

@@ -33,6 +33,7 @@ def follow(hub: Hub, connection: Connection, starts: Iterable[Start]) -> None:
             hub.attach(stream, connection)
         else:
             waiting[stream] = Replay(hub, connection, start)
+            stream.replaying[connection] = None
             connection.begin_replay(stream, start.cursor)
     if waiting and not connection.is_replaying:
         connection.is_replaying = True

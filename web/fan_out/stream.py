@@ -15,7 +15,8 @@ class Stream:
     """A stream's place among its events, and its followers.
 
     Invariant: `followers` have been given every event up to `seq` of `epoch`, each once, in order.
-    `joined` counts connections that follow or are being brought to where followers are.
+    `replaying` are being brought to where followers are; only what is in no log reaches them, too.
+    `joined` counts both, and those whose beginning is being decided.
     `opening` are those who wait until it is heard; None: it is, or nothing came of it.
     `heard` is the furthest place that was heard of and not given out, while a hole is being filled.
     `moved_tick` and `deserted_tick` are seconds of the sweep: the last event or comparison with
@@ -35,6 +36,7 @@ class Stream:
         "name",
         "number",
         "opening",
+        "replaying",
         "seq",
         "unlogged",
     )
@@ -46,6 +48,8 @@ class Stream:
         self.seq = 0
         self.number = 0
         self.followers: set[Connection] = set()
+        # Mostly empty, and there are many streams: an empty set takes three times the memory.
+        self.replaying: dict[Connection, None] = {}
         self.joined = 0
         self.heard: tuple[str, int] | None = None
         self.arrived: list[bytes] = []

@@ -38,18 +38,29 @@ class Log:
         ]
 
 
+class Line(asyncio.Transport):
+    """A transport that holds nothing."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
 class Client(Connection):
     """A client that takes no page until it is told to."""
 
     transport_name = "ws"
 
     def __init__(self, flusher: Flusher) -> None:
-        super().__init__(asyncio.Transport(), flusher, User("u1", "Ann"))
+        super().__init__(Line(), flusher, User("u1", "Ann"))
         self.seqs: list[int] = []
+        self.unlogged: list[bytes] = []
         self.takes = asyncio.Event()
         self.code = 0
 
     def deliver(self, _: Stream, batch: Batch) -> None:
+        if batch.is_ephemeral:
+            self.unlogged += batch.payloads
+            return
         self.seqs += [position_of(payload).seq for payload in batch.payloads]
 
     async def drain(self) -> None:
@@ -66,6 +77,7 @@ class Place:
         self.log = Log()
         self.hub = Hub(Settings(), cast(StreamLog, self.log), cast(History, None))
         self.stream = Stream(channel_stream("c"))
+        self.hub._streams[self.stream.name] = self.stream
         self.stream.place(Position(EPOCH, MISSED, MISSED))
         self.client = Client(self.hub.flusher)
 
@@ -116,3 +128,25 @@ async def test_replay_that_fails_ends_the_connection() -> None:
     place.follow_from(0)
     await place.finish()
     assert place.client.code == UNKNOWN_ERROR
+
+
+async def test_presence_that_is_told_during_a_replay_is_told_to_who_is_replayed_once() -> None:
+    place = Place()
+    place.follow_from(0)
+    await place.wait_for_page()
+    told = [b'{"type":"user_joined"}', b'{"type":"user_left"}']
+    place.hub.feed.receive(place.stream.name, told[0])
+    assert place.client.unlogged == told[:1]
+    await place.finish()
+    place.hub.feed.receive(place.stream.name, told[1])
+    assert place.client.unlogged == told
+
+
+async def test_who_has_left_in_the_middle_of_a_replay_is_told_of_no_presence() -> None:
+    place = Place()
+    place.follow_from(0)
+    await place.wait_for_page()
+    place.hub.leave(place.stream, place.client)
+    place.hub.feed.receive(place.stream.name, b'{"type":"user_joined"}')
+    assert place.client.unlogged == []
+    await place.finish()
