@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -34,8 +35,8 @@ from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from app.errors import Unavailable, UnfitServer
-from app.settings import Settings
+from app.errors import SettingsError, Unavailable, UnfitServer
+from app.settings import Settings, variable_of
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,21 @@ def open_redis(settings: Settings) -> "Redis":
 
 
 def open_mongodb(settings: Settings) -> Database:
-    """Return the database that the settings name; it connects when it is first used."""
+    """Return the database that the settings name; it connects when it is first used.
+
+    Raises:
+        SettingsError: PyMongo cannot read the URI, or would leave out a part of it.
+    """
+    try:
+        with warnings.catch_warnings():
+            # What it only warns of, an unknown option or a wrong value, it then ignores.
+            warnings.simplefilter("error", UserWarning)
+            return _open_mongodb(settings)
+    except (PyMongoError, ValueError, OSError, UserWarning) as error:
+        raise SettingsError(f"{variable_of('mongodb_uri')}: {error}") from None
+
+
+def _open_mongodb(settings: Settings) -> Database:
     uri = settings.mongodb_uri.get_secret_value()
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
         uri,

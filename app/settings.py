@@ -150,8 +150,10 @@ def load() -> Settings:
     """
     known = {variable_of(field) for field in Settings.model_fields}
     for name in sorted(os.environ):
-        ours = name.startswith(PREFIX) and not name.startswith(DEVELOPMENT_PREFIX)
-        if ours and name not in known:
+        # Pydantic takes a variable whatever the case of its name.
+        spelled = name.upper()
+        ours = spelled.startswith(PREFIX) and not spelled.startswith(DEVELOPMENT_PREFIX)
+        if ours and spelled not in known:
             raise SettingsError(f"{name} is no setting; .env.example lists them all")
     try:
         return Settings()
@@ -164,7 +166,11 @@ def load() -> Settings:
 
 def example() -> str:
     """Return the text of `.env.example`: every setting, its description and its default."""
-    lines = ["# Every setting, with its default. Copy to .env and change what differs."]
+    lines = [
+        "# Every setting, with its default. Copy to .env and change what differs.",
+        f"# A misspelt {PREFIX}* stops the start; a misspelt other one cannot be told from what",
+        "# belongs to other programs.",
+    ]
     for field, info in Settings.model_fields.items():
         value = info.default
         if isinstance(value, SecretStr):

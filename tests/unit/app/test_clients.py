@@ -6,8 +6,33 @@ import pytest
 from pymongo.errors import AutoReconnect, DuplicateKeyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.clients import answering, check_fit
-from app.errors import Unavailable, UnfitServer
+from app.clients import answering, check_fit, open_mongodb
+from app.errors import SettingsError, Unavailable, UnfitServer
+from app.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://",
+        "mongodb://chat:p@hunter2@localhost/x",
+        "mongodb://chat:p/hunter2@localhost/x",
+        "mongodb://chat:hunter2@localhost:abc/x",
+        "mongodb://chat:hunter2@localhost/a.b",
+        "mongodb://chat:hunter2@localhost/x?nonsense=1",
+        "mongodb://chat:hunter2@localhost/x?tls=maybe",
+        "mongodb://chat:hunter2@localhost/x?tls=true&tlsCAFile=/none.pem",
+        "mongodb://chat:hunter2@localhost/x?minPoolSize=9&maxPoolSize=2",
+        "mongodb+srv://chat:hunter2@one.internal,two.internal/x",
+    ],
+)
+def test_mongodb_uri_that_pymongo_cannot_read_whole_is_one_line_that_names_the_setting(
+    uri: str,
+) -> None:
+    with pytest.raises(SettingsError, match=r"^MONGODB_URI: [^\n]+$") as raised:
+        open_mongodb(Settings(MONGODB_URI=uri))
+    assert "hunter2" not in str(raised.value)
+    assert raised.value.__suppress_context__
 
 
 @pytest.mark.parametrize("version", ["6.2.0", "6.10.1", "7.0.15", "8.2"])

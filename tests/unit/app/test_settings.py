@@ -113,9 +113,12 @@ def test_bad_setting_when_loaded_is_one_line_that_names_its_variable(
     assert "\n" not in line
 
 
-def test_unknown_variable_of_ours_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUBBUB_PARTITION", "24")
-    with pytest.raises(SettingsError, match=r"^HUBBUB_PARTITION is no setting"):
+@pytest.mark.parametrize("name", ["HUBBUB_PARTITION", "hubbub_partition"])
+def test_unknown_variable_of_ours_is_refused_by_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "24")
+    with pytest.raises(SettingsError, match=f"^{name} is no setting"):
         load()
 
 
