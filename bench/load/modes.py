@@ -51,7 +51,7 @@ class Spec:
     is_stalled: bool = False
     """Whether the odd client reads nothing."""
     warm_seconds: float = 0.5
-    seconds: float = 3.0
+    seconds: float = 2.5
 
 
 class Load:
