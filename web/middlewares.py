@@ -66,20 +66,21 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
         if error.status < 400:
             raise
         code, detail = _AIOHTTP_CODES.get(error.status, ("invalid", error.reason))
-        response = _response(describe(RequestError(code, detail)))
+        response = respond(describe(RequestError(code, detail)))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except web.RequestPayloadError:
-        return _response(describe(RequestError("bad_json", "the body cannot be read")))
+        return respond(describe(RequestError("bad_json", "the body cannot be read")))
     except Exception as error:
         problem = describe(error)
         if problem.status == 500:
             log.exception("request_failed", extra={"method": request.method})
-        return _response(problem)
+        return respond(problem)
 
 
-def _response(problem: Problem) -> web.Response:
+def respond(problem: Problem) -> web.Response:
+    """Return a problem as an answer."""
     headers = {"Content-Type": "application/problem+json"}
     if problem.retry_after_seconds is not None:
         headers["Retry-After"] = str(problem.retry_after_seconds)

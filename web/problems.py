@@ -20,6 +20,11 @@ class Code:
 
 
 CODES: Final[Mapping[str, Code]] = {
+    "bad_request": Code(
+        400,
+        "The request is not HTTP",
+        "Its first line, a header or a chunk is malformed, or a line is longer than 16 KB.",
+    ),
     "bad_json": Code(400, "The body is not JSON", "The body or the frame cannot be read as JSON."),
     "not_authenticated": Code(
         401,

@@ -17,6 +17,7 @@ from web.deps import Gateway
 from web.identity import user_of
 from web.middlewares import count_request
 from web.transports.handshake import accept, read_handshake, switch
+from web.transports.http import HttpConnection
 from web.transports.ws import WsConnection
 
 BACKLOG: Final = 4096
@@ -55,7 +56,9 @@ class Entrance:
 
     def make_handler(self) -> asyncio.Protocol:
         """Return a protocol of aiohttp's for a connection."""
-        return cast(web.Server, self._runner.server)()
+        server = cast(web.Server, self._runner.server)
+        # As the server itself makes them, of its own class.
+        return HttpConnection(server, loop=asyncio.get_running_loop(), **server._kwargs)
 
     def close(self) -> None:
         """Let nobody in any more; connections that are in stay."""
