@@ -72,6 +72,9 @@ def _request_error(error: ValidationError) -> RequestError:
 
 
 def _path(found: ErrorDetails) -> str:
+    *parents, last = found["loc"] or ("",)
+    # Pydantic's name for the key itself, which is named before it.
+    location = parents if last == "[key]" else [*parents, last]
     # A rule about several fields has no location, and names one of them itself.
-    said = ".".join(map(str, found["loc"])) or found.get("ctx", {}).get("path", "")
+    said = ".".join(map(str, location)) or found.get("ctx", {}).get("path", "")
     return str(said)[:200].encode(errors="replace").decode()

@@ -104,6 +104,8 @@ async def test_payload_that_is_no_event_disturbs_nobody(realtime: Realtime) -> N
         ("[]", "invalid", ""),
         ("{}", "invalid", "op"),
         ('{"op":"dance","id":9}', "invalid", "op"),
+        ('{"id":9}', "invalid", "op"),
+        ('{"op":"resume","id":9,"channels":{"a b":"x"}}', "invalid", "channels.a b"),
         ('{"op":"ping","id":9,"extra":1}', "invalid", "extra"),
         ('{"op":"join_channel","id":9}', "invalid", "channelId"),
         ('{"op":"join_channel","channelId":"a b","id":9}', "invalid", "channelId"),
@@ -140,6 +142,16 @@ async def test_tenth_bad_frame_closes(realtime: Realtime) -> None:
         for _ in range(10):
             await client.socket.send_str("{")
         assert await client.closed() == 4001
+
+
+async def test_tenth_op_with_a_wrong_value_closes_nothing(realtime: Realtime) -> None:
+    async with WsClient(realtime.url) as client:
+        await client.until("hello")
+        for _ in range(10):
+            await client.say("send_message", id=1, channelId="c1", content=" ")
+            assert (await client.next())["code"] == "invalid"
+        await client.say("ping", id=2)
+        assert (await client.next())["type"] == "pong"
 
 
 async def test_too_large_frame_closes(realtime: Realtime) -> None:

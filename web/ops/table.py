@@ -1,10 +1,8 @@
 """Every op by its name, and how a frame is read as one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
-
-from pydantic import Field
+from typing import Any, Final
 
 from app.errors import FieldError, RequestError
 from web.ops.call import Call
@@ -21,12 +19,9 @@ from web.ops.streams import JoinChannel, LeaveChannel, Resume, join_channel, lea
 from web.parsing import decode, parse
 from web.schemas import Input, SendMessage
 
-OpId = Annotated[str, Field(max_length=64)] | Annotated[int, Field(ge=-(2**53), le=2**53)]
-
-
-class _Envelope(Input):
-    op: str
-    id: OpId | None = None
+ID_LENGTH: Final = 64
+LARGEST_ID: Final = 2**53
+"""Beyond it JavaScript has no exact integers."""
 
 
 class Ping(Input):
@@ -45,6 +40,15 @@ class Op:
     frame: type[Input]
     run: Callable[[Call, Any], Awaitable[None]]
 
+    async def handle(self, call: Call, fields: Mapping[str, Any]) -> None:
+        """Check the fields of a frame and do what it asks.
+
+        Raises:
+            RequestError: a field is unknown, missing or wrong, or what the op itself refuses.
+            Unavailable: a dependency does not answer.
+        """
+        await self.run(call, parse(self.frame, fields))
+
 
 OPS: Final = {
     "join_channel": Op(JoinChannel, join_channel),
@@ -62,7 +66,7 @@ OPS: Final = {
 
 
 class BadFrame(Exception):  # noqa: N818 - said of a frame
-    """A frame that is no op: what is wrong with it, and the id it gave."""
+    """A frame that names no op: what is wrong with it, and the id it gave."""
 
     def __init__(self, error: RequestError, id: str | int | None = None) -> None:  # noqa: A002
         super().__init__(error.detail)
@@ -70,33 +74,40 @@ class BadFrame(Exception):  # noqa: N818 - said of a frame
         self.id = id
 
 
-def _not_text() -> RequestError:
-    return RequestError("invalid", "a frame must be text", [FieldError("", "must be text")])
-
-
-def _op_named(name: str) -> Op:
-    op = OPS.get(name)
-    if op is None:
-        detail = f"op: there is none named {name[:64]!r}"
-        raise RequestError("invalid", detail, [FieldError("op", "is unknown")])
-    return op
-
-
-def read(text: str | None) -> tuple[Op, Input, str | int | None]:
-    """Return the op that a frame names, its fields, and the client's id.
+def read(text: str | None) -> tuple[Op, dict[str, Any], str | int | None]:
+    """Return the op that a frame names, its fields as they came, and the client's id.
 
     Raises:
-        BadFrame: it is binary (None), not JSON, or no op, or has a field that is unknown or wrong.
+        BadFrame: it is binary (None), no JSON object, has a bad id, or names no op.
     """
     op_id: str | int | None = None
     try:
         if text is None:
-            raise _not_text()
+            raise _invalid("", "must be text")
         fields = decode(text)
-        said: dict[str, Any] = {key: fields.pop(key) for key in ("op", "id") if key in fields}
-        envelope = parse(_Envelope, said)
-        op_id = envelope.id
-        op = _op_named(envelope.op)
-        return op, parse(op.frame, fields), op_id
+        op_id = _checked_id(fields.pop("id", None))
+        return _op_named(fields.pop("op", None)), fields, op_id
     except RequestError as error:
         raise BadFrame(error, op_id) from None
+
+
+def _checked_id(value: Any) -> str | int | None:
+    match value:
+        case None:
+            return None
+        case str() if len(value) <= ID_LENGTH:
+            return value
+        case int() if not isinstance(value, bool) and abs(value) <= LARGEST_ID:
+            return value
+    raise _invalid("id", f"must be a string of at most {ID_LENGTH} characters, or an integer")
+
+
+def _op_named(name: Any) -> Op:
+    op = OPS.get(name) if isinstance(name, str) else None
+    if op is None:
+        raise _invalid("op", f"must be one of {', '.join(OPS)}")
+    return op
+
+
+def _invalid(path: str, message: str) -> RequestError:
+    return RequestError("invalid", f"{path or 'frame'}: {message}", [FieldError(path, message)])

@@ -206,14 +206,14 @@ class WsConnection(Connection, asyncio.Protocol):
 
     async def _handle(self, text: str | None) -> None:
         try:
-            op, frame, op_id = read(text)
+            op, fields, op_id = read(text)
         except BadFrame as bad:
             Call(self._gateway, self, bad.id).refuse(bad.error)
             self._count_bad_frame()
             return
         call = Call(self._gateway, self, op_id)
         try:
-            await op.run(call, frame)
+            await op.handle(call, fields)
         except Exception as error:
             if describe(error).code == "internal":
                 log.exception("op_failed", extra={"connection": self.id})
