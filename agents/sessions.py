@@ -1,6 +1,8 @@
 """The rules of sessions: what a record makes of a user's sessions in a channel, and when one ends.
 
 Pure. A session is one connection's join of one channel; a user is active while one of theirs lives.
+Of those that are closing only the last is kept: however often a client comes back, an entry is no
+longer than the sessions that live, and one.
 Whatever is delivered again, once all of it has come the sessions are those of each record applied
 once: a user's entry remembers the last record that changed it, and where there is no entry left,
 the records that removed it come again behind those that made it.
@@ -56,10 +58,11 @@ def apply(
         name = event.user_name
     elif isinstance(event, UserLeft):
         sessions.pop(event.session_id, None)
-    elif isinstance(event, SessionClosing):
-        if (session := sessions.get(event.session_id)) is not None:
-            closing = session._replace(expires_ms=now_ms + CLOSING_MS)
-            sessions[event.session_id] = closing
+    elif isinstance(event, SessionClosing) and sessions:
+        # The last that closed is the last to be over. Kept whether or not it is known: what comes
+        # again, without the records before it, must not stop at one that closed earlier.
+        sessions = {key: each for key, each in sessions.items() if not each.expires_ms}
+        sessions[event.session_id] = Session(event.gateway_id, now_ms + CLOSING_MS)
     elif isinstance(event, SessionExpired):
         session = sessions.get(event.session_id)
         # A gateway that was taken for dead joins its sessions again under a new lease.

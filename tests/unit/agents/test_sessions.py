@@ -70,6 +70,37 @@ def test_closing_of_an_unknown_session_makes_none() -> None:
     assert fold(event("session_closing")) is None
 
 
+def test_user_who_comes_and_goes_again_and_again_has_one_closing_session() -> None:
+    held = fold(event("user_joined", "tab"))
+    for n in range(20):
+        held = apply(held, event("user_joined", f"s{n}"), at(2 * n + 1), NOW + n)
+        held = apply(held, event("session_closing", f"s{n}"), at(2 * n + 2), NOW + n)
+    assert held is not None
+    assert held.sessions == {"tab": Session("g1", 0), "s19": Session("g1", NOW + 19 + CLOSING_MS)}
+
+
+def test_user_whose_last_tab_is_left_has_the_grace_of_the_one_that_closed() -> None:
+    tabs = [event("user_joined", "s1"), event("user_joined", "s2")]
+    held = fold(*tabs, event("session_closing", "s1"), event("user_left", "s2"))
+    assert held is not None
+    assert held.sessions == {"s1": Session("g1", NOW + CLOSING_MS)}
+    assert apply(held, event("session_expired", "s1"), at(9), NOW) is None
+
+
+def test_closing_that_comes_again_without_its_join_still_takes_the_place_of_an_earlier_one() -> (
+    None
+):
+    log = [
+        event("user_joined", "s1"),
+        event("user_joined", "s2"),
+        event("session_closing", "s2"),
+        event("session_closing", "s1"),
+        event("session_expired", "s1"),
+    ]
+    assert fold(*log) is None
+    assert fold(*log[1:]) is None
+
+
 def test_record_at_or_below_the_position_changes_nothing() -> None:
     held = fold(event("user_joined"), event("user_joined", "s2"))
     assert apply(held, event("user_left", "s2"), at(1), NOW) is held
@@ -97,7 +128,7 @@ records = st.tuples(
 
 
 def model(log: list[tuple[str, str, str, str]]) -> dict[str, dict[str, tuple[str, bool]]]:
-    """Sets of sessions: the meaning of a log, each record once."""
+    """Sets of sessions, whether each is closing: the meaning of a log, each record once."""
     users: dict[str, dict[str, tuple[str, bool]]] = {}
     for kind, session, user, gateway in log:
         sessions = users.setdefault(user, {})
@@ -105,8 +136,10 @@ def model(log: list[tuple[str, str, str, str]]) -> dict[str, dict[str, tuple[str
             sessions[session] = (gateway, False)
         elif kind == "user_left":
             sessions.pop(session, None)
-        elif kind == "session_closing" and session in sessions:
-            sessions[session] = (sessions[session][0], True)
+        elif kind == "session_closing" and sessions:
+            for key in [key for key, (_, is_closing) in sessions.items() if is_closing]:
+                del sessions[key]
+            sessions[session] = (gateway, True)
         elif kind == "session_expired" and sessions.get(session, ("", False))[0] == gateway:
             del sessions[session]
     return {user: sessions for user, sessions in users.items() if sessions}
