@@ -91,7 +91,9 @@ class Numbering:
     async def write(self, plan: Plan) -> Election:
         """Write the marks of a plan; raises as `Marks.number` does."""
         before = {message_id for message_id in plan.before.values() if message_id is not None}
-        return await self._marks.number(list(plan.marks.values()), before)
+        election = await self._marks.number(list(plan.marks.values()), before)
+        plan.numbered_last = last_numbered(plan.marks.values())
+        return election
 
     async def write_unread(self, source: Source, plan: Plan) -> Election:
         """Write the marks of a plan that was made without MongoDB, for few messages.
@@ -105,6 +107,7 @@ class Numbering:
         if last is not None and last.offset < marks[0].offset:
             before.add(last.message_id)
         election = await self._marks.number_few(marks, before)
+        plan.numbered_last = marks[-1].message_id
         for mark in marks:
             newest = Newest(mark.number or 0, mark.message_id)
             self._newest[source.partition][mark.channel_id] = newest
@@ -112,7 +115,7 @@ class Numbering:
 
     def go_on(self, work: Work, plan: Plan) -> None:
         """Note that a batch has been worked on: whatever comes next rests on its numbers."""
-        if last := last_numbered(plan.marks.values()):
+        if last := plan.numbered_last:
             self._last[work.source.partition] = _Last(last, work.received[-1].offset)
 
 

@@ -34,6 +34,8 @@ class Plan:
     marks: dict[str, Applied] = field(default_factory=dict)
     before: dict[str, str | None] = field(default_factory=dict)
     """By channel that is given numbers, the message whose number the first of them follows."""
+    numbered_last: str | None = None
+    """The message that MongoDB numbered last: a server that has its number has those of all."""
     unknown: list[Received] = field(default_factory=list)
     delivered_again: int = 0
     published_twice: int = 0

@@ -71,7 +71,7 @@ def in_groups(marks: Iterable[Applied]) -> list[list[Applied]]:
 
 
 def last_numbered(marks: Iterable[Applied]) -> str | None:
-    """Return the message that gets its number last; a server that has it has them all."""
+    """Return the message that gets its number last, of marks that are written in groups."""
     numbered = in_groups(mark for mark in marks if mark.number is not None)
     return max(mark.message_id for mark in numbered[-1]) if numbered else None
 
