@@ -22,6 +22,9 @@ LISTED: Final = 100
 REDIS_SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 2.0
 """What is told of presence may be lost: no list is taken for right for longer."""
+_LOOKS: Final = 3
+"""So often a list is read of whose channel something is told meanwhile; there is no end to it where
+presence never rests."""
 _REMEMBERED: Final = 1000
 _LISTS_A_TRIP: Final = 100
 _READ: Final = (Path(__file__).parent / "read_lists.lua").read_text()
@@ -73,24 +76,32 @@ class ActiveUsers:
         Raises:
             Unavailable: Redis does not answer.
         """
-        now = time.monotonic()
-        known = {} if self._hub.feed.is_catching_up else self._remembered
-        found: dict[str, ActiveList] = {}
-        missing = []
-        for stream in streams:
-            held = known.get(stream.key.id)
-            if held is not None and held.is_current(stream, now):
-                found[stream.key.id] = held.active
-            else:
-                missing.append((stream, stream.unlogged))
-        if missing:
-            lists = await self._lists.ask_each(stream.key.id for stream, _ in missing)
-            if len(self._remembered) > _REMEMBERED:
-                self._remembered.clear()
-            for (stream, unlogged), active in zip(missing, lists, strict=True):
-                found[stream.key.id] = active
-                self._remembered[stream.key.id] = _Remembered(active, stream, unlogged, now)
-        return [found[stream.key.id] for stream in streams]
+        lists: dict[Stream, _Remembered] = {}
+        if not self._hub.feed.is_catching_up:
+            now = time.monotonic()
+            for stream in streams:
+                held = self._remembered.get(stream.key.id)
+                if held is not None and held.is_current(stream, now):
+                    lists[stream] = held
+        for _ in range(_LOOKS):
+            # What is told while lists are read goes to followers alone, and may not be in them.
+            missing = [s for s in streams if s not in lists or lists[s].unlogged != s.unlogged]
+            if not missing:
+                break
+            lists |= await self._read_anew(missing)
+        return [lists[stream].active for stream in streams]
+
+    async def _read_anew(self, streams: Sequence[Stream]) -> dict[Stream, _Remembered]:
+        now, moments = time.monotonic(), [stream.unlogged for stream in streams]
+        read = await self._lists.ask_each(stream.key.id for stream in streams)
+        lists = {
+            stream: _Remembered(active, stream, unlogged, now)
+            for stream, active, unlogged in zip(streams, read, moments, strict=True)
+        }
+        if len(self._remembered) > _REMEMBERED:
+            self._remembered.clear()
+        self._remembered |= {stream.key.id: held for stream, held in lists.items()}
+        return lists
 
     async def _read(self, asked: Sequence[str]) -> list[ActiveList]:
         channel_ids = list(dict.fromkeys(asked))

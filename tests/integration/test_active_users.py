@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from app.settings import load
 from dev.servers import Redis as RedisServer
 from tests.support.realtime import Realtime, SseClient, WsClient, serve
 from web import active_users as module
+from web.waiting import Counts
 
 
 @pytest.fixture
@@ -70,6 +72,72 @@ async def test_list_is_read_again_once_a_change_was_told(realtime: Realtime, red
         await redis.publish(channel_stream("c").live, frame)
         await first.until("user_joined")
         assert (await second.join("c"))["activeCount"] == 1
+
+
+async def come_meanwhile(realtime: Realtime, user: str) -> None:
+    """A user comes into the channel `c`, and its followers are told."""
+    (stream,) = [stream for stream in realtime.hub.streams if stream.key.id == "c"]
+    told = stream.unlogged
+    await put_users(realtime.redis, user)
+    frame = b'{"type":"user_joined","channelId":"c","data":{"userId":"%b"}}' % user.encode()
+    await realtime.redis.publish(channel_stream("c").live, frame)
+    async with asyncio.timeout(1):
+        while stream.unlogged == told:
+            await asyncio.sleep(0)
+
+
+async def test_list_is_read_again_when_somebody_comes_meanwhile(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = realtime.gateway.active_users
+    script, coming = users._script, iter(["ann", "bob"])
+
+    async def answer_late(**arguments: Any) -> Any:
+        answer = await script(**arguments)
+        for user in coming:
+            await come_meanwhile(realtime, user)
+            break
+        return answer
+
+    monkeypatch.setattr(users, "_script", answer_late)
+    async with WsClient(realtime.url) as client:
+        joined = await client.join("c")
+    assert [item["userId"] for item in joined["activeUsers"]] == ["ann", "bob"]
+
+
+async def test_list_that_is_remembered_is_read_when_somebody_comes_while_others_are_read(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = realtime.gateway.active_users
+    async with WsClient(realtime.url) as first:
+        await first.join("c")
+        script, coming = users._script, iter(["ann"])
+
+        async def answer_late(**arguments: Any) -> Any:
+            for user in coming:
+                await come_meanwhile(realtime, user)
+            return await script(**arguments)
+
+        monkeypatch.setattr(users, "_script", answer_late)
+        async with WsClient(realtime.url, "u2") as client:
+            await client.say("resume", channels={"c": "-", "d": "-"})
+            joined = await client.until("joined")
+    assert (joined["channelId"], joined["activeCount"]) == ("c", 1)
+
+
+async def test_event_stream_that_begins_knows_who_comes_while_counts_are_read(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = realtime.gateway.waiting
+    count = waiting.of_user
+
+    async def count_late(user_id: str) -> Counts:
+        await come_meanwhile(realtime, "ann")
+        return await count(user_id)
+
+    monkeypatch.setattr(waiting, "of_user", count_late)
+    async with SseClient(realtime.url, "c") as source:
+        assert (await source.until("joined"))["activeCount"] == 1
 
 
 async def test_join_is_refused_when_the_list_cannot_be_read(

@@ -137,8 +137,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     connection = SseConnection(request, response, hub, user)
     starts = await _open_all(hub, wanted)
     try:
-        active = await gateway.active_users.of_streams([start.stream for start in starts[:-1]])
         counts = await gateway.waiting.of_user(user.id)
+        # Last: what is told of presence from now on is told to this client.
+        active = await gateway.active_users.of_streams([start.stream for start in starts[:-1]])
     except BaseException:
         for start in starts:
             hub.release(start.stream)
