@@ -23,12 +23,13 @@ async def notify(
 ) -> list[tuple[str, str]]:
     """Tell users something; return each user once, with the id of the notification.
 
-    With a `key` the ids follow from it: repeated, nobody is told twice.
+    With a `key` the ids follow from it and from what is told: repeated, nobody is told twice, and
+    something else under the same key is told, too.
 
     Raises:
         Unavailable: Kafka did not acknowledge all of them; repeat it with the same key.
     """
-    told = [(user_id, _id_of(key, user_id)) for user_id in dict.fromkeys(body.user_ids)]
+    told = [(user_id, _id_of(key, user_id, body)) for user_id in dict.fromkeys(body.user_ids)]
     records = [
         (user_id, encode_notification(notification_id, user_id, body.kind, body.data))
         for user_id, notification_id in told
@@ -56,7 +57,8 @@ async def _publish(
         raise Unavailable("kafka")
 
 
-def _id_of(key: str | None, user_id: str) -> str:
+def _id_of(key: str | None, user_id: str, body: Notify) -> str:
     if key is None:
         return new_id()
-    return str(uuid5(_KEYS, orjson.dumps([key, user_id]).decode()))
+    parts = orjson.dumps([key, user_id, body.kind, body.data], option=orjson.OPT_SORT_KEYS)
+    return str(uuid5(_KEYS, parts.decode()))
