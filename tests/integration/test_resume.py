@@ -100,6 +100,29 @@ async def test_resume_past_the_log_gets_history_then_live(realtime: Realtime) ->
     assert pages[-1]["cursor"].split(".")[1:3] == ["235", "235"]
 
 
+async def test_history_of_long_messages_comes_in_pages_of_256_kib(realtime: Realtime) -> None:
+    await realtime.append("c1", 20, stored=True)
+    cursor = await last_cursor(realtime, "c1")
+    await realtime.append("c1", 20)
+    for number in range(1, 41):
+        await realtime.store("c1", number, rev=2, content="x" * 50_000)
+    await realtime.store("c1", 30, content="x" * 300_000)
+    await realtime.redis.delete(channel_stream("c1").log)
+    pages: list[list[int]] = []
+    async with WsClient(realtime.url) as client:
+        assert (await client.join("c1", cursor))["recovered"] == "history"
+        more = True
+        while more:
+            page = await client.until("history")
+            pages.append([message["number"] for message in page["messages"]])
+            more = page["more"]
+    assert max(map(len, pages)) == 5
+    assert [30] in pages
+    numbers = [number for page in pages for number in page]
+    assert numbers[:20] == list(range(21, 41))
+    assert sorted(numbers[20:]) == list(range(1, 21))
+
+
 async def test_history_covers_what_comes_while_it_is_read(realtime: Realtime) -> None:
     cursor = await last_cursor(realtime, "c1")
     await realtime.append("c1", 400, stored=True)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Hashable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -20,7 +21,7 @@ from web.fan_out.frames import Batch
 log = logging.getLogger(__name__)
 
 PAGE_BYTES: Final = 256 * 1024
-HISTORY_PAGE: Final = 100
+PAGE_MESSAGES: Final = 100
 
 PATIENCE_SECONDS: Final = 15.0
 """A worker that meets a rollback leaves, comes again and numbers the same messages alike."""
@@ -75,6 +76,14 @@ class Page:
         return self._batch
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Messages as JSON, and how far they reach: to a number, or so many of the ids."""
+
+    messages: Sequence[bytes]
+    reached: int
+
+
 class LogPages:
     """Pages of stream logs."""
 
@@ -109,7 +118,7 @@ class HistoryPages:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._pages: SharedReads[Sequence[tuple[int, bytes]]] = SharedReads()
+        self._pages: SharedReads[HistoryPage] = SharedReads()
         self._changes: SharedReads[Sequence[str]] = SharedReads()
 
     async def changed(
@@ -123,39 +132,43 @@ class HistoryPages:
 
         return await self._changes.get((channel_id, position, up_to, since_ms), read)
 
-    async def between(
-        self, channel_id: str, position: Position, after: int
-    ) -> Sequence[tuple[int, bytes]]:
-        """Up to 100 messages with numbers above `after` up to the position's: number and JSON.
+    async def between(self, channel_id: str, position: Position, after: int) -> HistoryPage:
+        """Messages with numbers above `after` up to the position's, oldest first.
 
         Numbers that MongoDB has lost with a primary are waited for: their messages have been live
         already, and no event will bring them to this client.
         """
 
-        async def read() -> Sequence[tuple[int, bytes]]:
+        async def read() -> HistoryPage:
             up_to = position.number
             deadline = time.monotonic() + PATIENCE_SECONDS
             while True:
-                found = await self._history.between(channel_id, after, up_to, HISTORY_PAGE)
-                if len(found) == HISTORY_PAGE or (found and found[-1]["number"] == up_to):
+                found = await self._history.between(channel_id, after, up_to, PAGE_MESSAGES)
+                if len(found) == PAGE_MESSAGES or (found and found[-1]["number"] == up_to):
                     break
                 if time.monotonic() >= deadline:
                     log.warning("history_ends_early", extra={"channel": channel_id})
                     break
                 await asyncio.sleep(_LOOK_SECONDS)
-            return _render(found)
+            messages = _render(found)
+            is_all = len(messages) == len(found) < PAGE_MESSAGES
+            return HistoryPage(messages, up_to if is_all else found[len(messages) - 1]["number"])
 
         return await self._pages.get((channel_id, position, after), read)
 
-    async def find(
-        self, position: Position, message_ids: Sequence[str]
-    ) -> Sequence[tuple[int, bytes]]:
-        """Messages by their ids: number and JSON."""
+    async def find(self, position: Position, message_ids: Sequence[str]) -> HistoryPage:
+        """The first of these messages, by their ids."""
+        asked = message_ids[:PAGE_MESSAGES]
 
-        async def read() -> Sequence[tuple[int, bytes]]:
-            return _render(await self._history.find(message_ids))
+        async def read() -> HistoryPage:
+            found = {document["_id"]: document for document in await self._history.find(asked)}
+            documents = [found[message_id] for message_id in asked if message_id in found]
+            messages = _render(documents)
+            is_all = len(messages) == len(documents)
+            reached = len(asked) if is_all else asked.index(documents[len(messages)]["_id"])
+            return HistoryPage(messages, reached)
 
-        return await self._pages.get((position, *message_ids), read)
+        return await self._pages.get((position, *asked), read)
 
     def forget(self) -> None:
         """Forget what has been read, about once a second."""
@@ -163,5 +176,14 @@ class HistoryPages:
         self._changes.forget()
 
 
-def _render(documents: Sequence[Document]) -> Sequence[tuple[int, bytes]]:
-    return [(document["number"], render(document)) for document in documents]
+def _render(documents: Sequence[Document]) -> Sequence[bytes]:
+    """As many of them as are 256 KiB together, from the first on; at least one."""
+    messages: list[bytes] = []
+    size = 0
+    for document in documents:
+        message = render(document)
+        size += len(message)
+        if messages and size > PAGE_BYTES:
+            break
+        messages.append(message)
+    return messages

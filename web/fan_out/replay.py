@@ -15,8 +15,10 @@ from app.clients import Outage
 from web.fan_out.connection import UNKNOWN_ERROR, Connection
 from web.fan_out.frames import Batch
 from web.fan_out.hub import Hub
-from web.fan_out.pages import HISTORY_PAGE
 from web.fan_out.resume import Missed, Start
+
+TAKE_SECONDS: Final = 60.0
+"""A client that does not take a page in so long, 35 kbit/s at the most, does not keep up."""
 
 _PAUSE_SECONDS: Final = 0.25
 
@@ -37,12 +39,16 @@ def follow(hub: Hub, connection: Connection, starts: Iterable[Start]) -> None:
             connection.begin_replay(stream, start.cursor)
     if waiting and not connection.is_replaying:
         connection.is_replaying = True
-        hub.run(_replay_all(connection))
+        hub.run(_replay_all(hub, connection))
 
 
-async def _replay_all(connection: Connection) -> None:
+async def _replay_all(hub: Hub, connection: Connection) -> None:
     try:
         await _replay_each(connection)
+    except TimeoutError:
+        hub.drop(connection)
+    except ConnectionError:
+        pass  # The client is gone.
     except Exception:
         # The client would wait for ever; when it comes back, it begins anew.
         connection.shut(UNKNOWN_ERROR)
@@ -63,7 +69,8 @@ async def _replay_each(connection: Connection) -> None:
             continue
         if is_done and waiting.get(stream) is replay:
             del waiting[stream]
-        await connection.drain()
+        async with asyncio.timeout(TAKE_SECONDS):
+            await connection.drain()
         connection.allowance_bytes = 0
 
 
@@ -133,11 +140,10 @@ class Replay:
         channel_id, target = self._stream.key.id, missed.target
         if self._after < target.number:
             page = await self._hub.history.between(channel_id, target, self._after)
-            self._after = page[-1][0] if len(page) == HISTORY_PAGE else target.number
+            self._after = page.reached
         else:
-            ids = missed.changed[self._changed : self._changed + HISTORY_PAGE]
-            page = await self._hub.history.find(target, ids)
-            self._changed += len(ids)
+            page = await self._hub.history.find(target, missed.changed[self._changed :])
+            self._changed += page.reached
         if not self._is_wanted:
             return
         more = self._after < target.number or self._changed < len(missed.changed)
@@ -145,7 +151,7 @@ class Replay:
         if not more:
             self._missed = None
             fields["cursor"] = target.cursor(self._hub.feed.current_ms)
-        fields["messages"] = [orjson.Fragment(message) for _, message in page]
+        fields["messages"] = [orjson.Fragment(message) for message in page.messages]
         fields["more"] = more
         payload = orjson.dumps(fields)
         if more:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
+import pytest
+
 from app.archive.history import History
 from app.keys import StreamKey, channel_stream
 from app.settings import Settings
@@ -11,7 +13,7 @@ from app.stream_log.cursor import Cursor, Position, position_of
 from app.stream_log.log import StreamLog
 from web.fan_out.connection import UNKNOWN_ERROR, Connection
 from web.fan_out.frames import Batch
-from web.fan_out.hub import Hub
+from web.fan_out.hub import SLOW_CONSUMER, Hub
 from web.fan_out.outbox import Flusher
 from web.fan_out.replay import follow
 from web.fan_out.resume import Start
@@ -128,6 +130,16 @@ async def test_replay_that_fails_ends_the_connection() -> None:
     place.follow_from(0)
     await place.finish()
     assert place.client.code == UNKNOWN_ERROR
+
+
+async def test_client_that_does_not_take_its_page_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.fan_out.replay.TAKE_SECONDS", 0.02)
+    place = Place()
+    place.follow_from(0)
+    await asyncio.wait(tuple(place.hub._tasks), timeout=1)
+    assert place.client.code == SLOW_CONSUMER
 
 
 async def test_presence_that_is_told_during_a_replay_is_told_to_who_is_replayed_once() -> None:
