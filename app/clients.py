@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
@@ -33,7 +34,13 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import Connection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from app.errors import SettingsError, Unavailable, UnfitServer
 from app.settings import Settings, variable_of
@@ -55,6 +62,11 @@ Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
 Session = AsyncIOMotorClientSession
 """Motor's, named here alone, so that PyMongo's own asynchronous client can take its place."""
+
+_REFUSED_FOR_NOW: Final = re.compile(
+    r"\b(?:LOADING|READONLY|OOM|BUSY|MASTERDOWN|MISCONF|NOREPLICAS)\b"
+)
+"""Codes that redis-py has no class for, or that a script of Redis 6 hands on in its own error."""
 
 Outage = (RedisError, PyMongoError, KafkaError, OSError, TimeoutError)
 
@@ -241,11 +253,21 @@ def check_fit(version: str, policy: str) -> None:
         )
 
 
+def is_refused_for_now(error: BaseException) -> bool:
+    """Whether Redis has answered that it cannot do this now: it is full, read-only, busy, without
+    its master, its disk or enough replicas."""
+    if isinstance(error, (OutOfMemoryError, ReadOnlyError, MasterDownError)):
+        return True
+    return isinstance(error, ResponseError) and bool(_REFUSED_FOR_NOW.search(str(error)))
+
+
 def dependency_of(error: BaseException) -> str | None:
     """Return the dependency whose outage `error` is; None if it is anything else."""
     if isinstance(error, KafkaError):
         return "kafka"
-    if isinstance(error, RedisError) and not isinstance(error, ResponseError):
+    if isinstance(error, RedisError) and (
+        not isinstance(error, ResponseError) or is_refused_for_now(error)
+    ):
         return "redis"
     lost = isinstance(error, (ConnectionFailure, ExecutionTimeout, WriteConcernError))
     if lost or (

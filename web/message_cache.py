@@ -113,16 +113,18 @@ class MessageCache:
             async with answering("redis", REDIS_SECONDS):
                 key = channel_stream(channel_id).name
                 found: list[Any] = await self._redis.lrange(key, 0, count - 1)
-        except Unavailable:
-            self._leave_alone()
+        except Unavailable as error:
+            self._leave_alone(error)
             return []
         except ResponseError:
             # A key of another type, which the next append deletes.
             return []
         return found
 
-    def _leave_alone(self) -> None:
-        self._away_until = time.monotonic() + AWAY_SECONDS
+    def _leave_alone(self, error: Unavailable) -> None:
+        # Redis that refuses to write, since it is full, gives at once what it has.
+        if not isinstance(error.__cause__, ResponseError):
+            self._away_until = time.monotonic() + AWAY_SECONDS
 
     async def _position(self, channel_id: str) -> Position | None:
         if time.monotonic() < self._away_until:
@@ -139,7 +141,7 @@ class MessageCache:
         except Unavailable as error:
             if error.dependency == "mongodb":
                 raise
-            self._leave_alone()
+            self._leave_alone(error)
             return None
 
     async def _load(self, channel_id: str, position: Position | None) -> Run:
@@ -166,8 +168,8 @@ class MessageCache:
         try:
             async with answering("redis", REDIS_SECONDS):
                 await self._log.fill(channel_stream(channel_id), position, messages)
-        except Unavailable:
-            self._leave_alone()
+        except Unavailable as error:
+            self._leave_alone(error)
 
     async def _read_archive(
         self,

@@ -16,16 +16,11 @@ from pymongo.errors import (
     WriteConcernError,
     WTimeoutError,
 )
-from redis.exceptions import (
-    BusyLoadingError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.archive.marks import Overtaken
+from app.clients import is_refused_for_now
 from app.errors import Unavailable
 
 ATTEMPTS: Final = 3
@@ -45,16 +40,11 @@ _TRANSIENT: Final = (
     WTimeoutError,
     RedisConnectionError,
     RedisTimeoutError,
-    BusyLoadingError,
-    OutOfMemoryError,
-    ReadOnlyError,
     Unavailable,
     Overtaken,
     OSError,
     TimeoutError,
 )
-_REDIS_CODES: Final = ("LOADING", "READONLY", "OOM", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS")
-"""Error replies of Redis that redis-py raises as a plain ResponseError when a script meets them."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -65,7 +55,7 @@ def is_transient(error: BaseException) -> bool:
         return bool(error.retriable)
     if isinstance(error, OperationFailure):
         return bool(error.has_error_label("RetryableWriteError"))
-    return isinstance(error, ResponseError) and any(code in str(error) for code in _REDIS_CODES)
+    return is_refused_for_now(error)
 
 
 class Backoff:

@@ -18,7 +18,17 @@ from dev.servers import MongoDB, Redis, Server
 from tables.positions import Position
 from tables.projections import number_projection, write_projections
 from tests.support.realtime import Realtime, WsClient, serve
-from tests.support.rest import ALICE, Client, gateway_of, problem, running_gateway
+from tests.support.rest import (
+    ALICE,
+    Client,
+    forget,
+    gateway_of,
+    number_all,
+    page,
+    problem,
+    running_gateway,
+    sent,
+)
 
 
 @pytest.fixture
@@ -94,6 +104,31 @@ async def test_counts_while_redis_is_frozen_are_refused_and_the_rest_goes_on(
     await asyncio.sleep(2)
     for line in (*COUNTS, *IN_BOTH):
         assert (await call(client, line, channel)).status == 200, line
+
+
+@pytest.mark.parametrize(
+    "refusal", [{"maxmemory": 1000}, {"min-replicas-to-write": 1}], ids=["full", "no replicas"]
+)
+async def test_reads_while_redis_writes_nothing_are_answered(
+    client: Client, channel: str, redis: RedisClient, database: Database, refusal: dict[str, int]
+) -> None:
+    listed = f"c.{new_id()}"
+    for channel_id in (channel, listed):
+        await sent(client, channel_id)
+        await number_all(client, channel_id, database)
+    await forget(client, channel)
+    ((name, value),) = refusal.items()
+    await redis.config_set(name, value)
+    try:
+        # From MongoDB, since the list cannot be written; what is in a list is still read there.
+        for _ in range(2):
+            assert await page(client, channelId=channel) == ([1], None, "miss")
+            assert await page(client, channelId=listed) == ([1], None, "hit")
+        for line in (*COUNTS, *IN_BOTH, *IN_MONGODB):
+            assert (await call(client, line, channel)).status in (200, 204), line
+        assert (await call(client, "POST /api/channels/*/typing", channel)).status == 204
+    finally:
+        await redis.config_set(name, 0)
 
 
 async def test_counts_while_mongodb_is_frozen_are_answered_and_the_rest_is_refused(

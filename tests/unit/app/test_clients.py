@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from pymongo.errors import AutoReconnect, DuplicateKeyError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from app.clients import answering, check_fit, open_mongodb
 from app.errors import SettingsError, Unavailable, UnfitServer
@@ -65,6 +66,35 @@ async def test_answering_that_meets_an_outage_is_unavailable(error: Exception) -
     with pytest.raises(Unavailable):
         async with answering("mongodb", 1):
             raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RedisConnectionError("gone"),
+        OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        ReadOnlyError("You can't write against a read only replica."),
+        MasterDownError("Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+        ResponseError("NOREPLICAS Not enough good replicas to write."),
+        ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        ResponseError("BUSY Redis is busy running a script."),
+        # As a script of Redis 6.2 says it.
+        ResponseError(
+            "Error running script (call to f_1): @user_script:33: -OOM command not allowed"
+        ),
+    ],
+)
+async def test_redis_that_refuses_for_now_is_unavailable(error: Exception) -> None:
+    with pytest.raises(Unavailable):
+        async with answering("redis", 1):
+            raise error
+
+
+@pytest.mark.parametrize("text", ["ERR wrong number of arguments", "WRONGTYPE a key named ROOM"])
+async def test_redis_that_refuses_what_is_wrong_is_an_error(text: str) -> None:
+    with pytest.raises(ResponseError):
+        async with answering("redis", 1):
+            raise ResponseError(text)
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), RedisConnectionError(), DuplicateKeyError("x")])

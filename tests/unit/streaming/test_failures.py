@@ -4,7 +4,7 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError, RequestTimedOutError
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import MasterDownError, ResponseError
 
 from app.errors import Unavailable
 from app.streaming.failures import is_transient
@@ -17,6 +17,7 @@ from app.streaming.failures import is_transient
         RedisConnectionError("gone"),
         ResponseError("OOM command not allowed when used memory > 'maxmemory'"),
         ResponseError("READONLY You can't write against a read only replica"),
+        MasterDownError("Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
         RequestTimedOutError(),
         Unavailable("mongodb"),
         ConnectionRefusedError(),
