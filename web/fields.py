@@ -29,6 +29,7 @@ _SPACE: Final = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f
 _control = re.compile(f"[{_CONTROL}]")
 _surrogate = re.compile("[\ud800-\udfff]")
 _emoji = re.compile(EMOJI)
+_integer = re.compile("-?[0-9]{1,15}")
 
 
 def is_display_name(value: str) -> bool:
@@ -100,9 +101,7 @@ def _floats(value: JsonValue) -> Iterable[float]:
 
 def _to_integer(value: object) -> object:
     # A query is text: this, and nothing else, is converted.
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        return int(value)
-    return value
+    return int(value) if isinstance(value, str) and _integer.fullmatch(value) else value
 
 
 def _split(value: object) -> object:

@@ -51,7 +51,9 @@ def user_of(
         (request.headers.get("X-User-Name"), query.get("userName"), sender_name), "userName"
     )
     if user_id is None:
-        raise RequestError("not_authenticated", "say who asks: X-User-Id, or senderId in a body")
+        raise RequestError(
+            "not_authenticated", "say who asks: the header X-User-Id, or userId in the query"
+        )
     if user_id != sender_id and not is_given_id(user_id):
         raise _invalid("userId", "must be 1 to 64 of A-Z a-z 0-9 _ . : -")
     if name is not None and name != sender_name and not is_display_name(name):

@@ -60,8 +60,10 @@ async def list_users(request: web.Request) -> web.Response:
 
 
 def _emoji_of(request: web.Request) -> str:
-    emoji = request.match_info["emoji"]
-    if not is_emoji(emoji):
+    emoji, spelled = request.match_info["emoji"], request.rel_url.raw_path
+    # What is no UTF-8 has been left as it was spelled, with its percent signs.
+    is_decoded = emoji.count("%") == spelled.rpartition("/")[2].count("%25")
+    if not is_decoded or not is_emoji(emoji):
         message = "must be 1 to 32 characters, no spaces or control characters"
         raise RequestError("invalid", f"emoji {message}", [FieldError("emoji", message)])
     return emoji

@@ -27,8 +27,10 @@ def test_user_is_named_by_header_query_or_body() -> None:
 
 
 def test_user_named_nowhere_is_not_authenticated() -> None:
-    assert refusal() == "not_authenticated"
     assert refusal(sender_name="U") == "not_authenticated"
+    with pytest.raises(RequestError, match="X-User-Id, or userId in the query") as raised:
+        who()
+    assert raised.value.code == "not_authenticated"
 
 
 def test_user_named_twice_and_differently_is_forbidden() -> None:

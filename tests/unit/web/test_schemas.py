@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from app.errors import RequestError
 from web.parsing import check_idempotency_key, decode, parse
-from web.schemas import EditMessage, MessagesQuery, SendMessage
+from web.schemas import EditMessage, MessagesQuery, ReactionsQuery, SendMessage
 
 GOOD = {"content": "Hello", "channelId": "c", "senderId": "u", "senderName": "U"}
 ID = "0197f3b0-7c11-7abc-8def-0123456789ab"
@@ -155,6 +155,14 @@ def test_query_with_a_wrong_parameter_is_refused_by_its_name(
 ) -> None:
     error = refusal(MessagesQuery, {"channelId": "c", **change})
     assert (error.code, [field.path for field in error.errors]) == ("invalid", [path])
+
+
+def test_number_below_its_range_is_refused_as_one() -> None:
+    error = refusal(ReactionsQuery, {"limit": "-1", "after": "-1"})
+    assert [field.message for field in error.errors] == [
+        "Input should be greater than or equal to 1",
+        "Input should be greater than or equal to 0",
+    ]
 
 
 def test_query_takes_numbers_and_message_ids_as_bounds() -> None:
