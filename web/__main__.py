@@ -8,7 +8,6 @@ import sys
 from typing import Final
 
 import uvloop
-from aiohttp import web
 
 from app import settings as settings_module
 from app.errors import HubbubError
@@ -16,7 +15,7 @@ from app.settings import Settings
 from app.telemetry import logs
 from web.application import create_application
 from web.keys import GATEWAY
-from web.transports.door import LINE_BYTES, Entrance
+from web.transports.door import Entrance, create_runner
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +27,7 @@ async def serve(settings: Settings) -> None:
     """Run a gateway until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     application = create_application(settings)
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        max_line_size=LINE_BYTES,
-        max_field_size=LINE_BYTES,
-        shutdown_timeout=CLOSE_SECONDS,
-    )
+    runner = create_runner(application, CLOSE_SECONDS)
     entrance = Entrance(application[GATEWAY], runner)
     try:
         await runner.setup()

@@ -23,9 +23,13 @@ async def realtime(settings: Settings, database: Database) -> AsyncIterator[Real
         yield served
 
 
+def port_of(realtime: Realtime) -> int:
+    return int(realtime.url.split(":")[-1])
+
+
 async def talk(realtime: Realtime, *pieces: bytes) -> bytes:
     """Send bytes piece by piece, and return what comes back until a frame or the end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(realtime.url.split(":")[-1]))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(realtime))
     answer = b""
     try:
         for piece in pieces:
@@ -88,18 +92,29 @@ async def test_handshake_with_another_query_is_given_to_aiohttp(
     assert answered_at_the_door() == before
 
 
-async def test_silent_connection_is_given_to_aiohttp(
+async def test_connection_that_says_nothing_is_closed(
     realtime: Realtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "SILENT_SECONDS", 0.01)
-    before = answered_at_the_door()
-    assert b'"hello"' in await talk(realtime, b"", HANDSHAKE)
-    assert answered_at_the_door() == before
+    monkeypatch.setattr(door, "SILENT_SECONDS", 0.05)
+    assert await talk(realtime, b"") == b""
+
+
+@pytest.mark.parametrize("said", [b"GET /ws?us", b"GET /x HTTP/1.1\r\nHost: x\r\n\r\nGET /ws?us"])
+async def test_half_a_request_is_waited_for_no_longer_than_a_connection_is_kept(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(door, "KEEP_ALIVE_SECONDS", 0.2)
+    async with serve(settings, database) as realtime:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(realtime))
+        writer.write(said)
+        async with asyncio.timeout(3):
+            await reader.read()
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_handshake_at_a_closed_entrance_ends_the_connection(realtime: Realtime) -> None:
-    port = int(realtime.url.split(":")[-1])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(realtime))
     await asyncio.sleep(0.05)
     realtime.entrance.close()
     writer.write(HANDSHAKE)

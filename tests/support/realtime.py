@@ -33,7 +33,7 @@ from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems
 from web.presence import Presence
-from web.transports.door import Entrance
+from web.transports.door import Entrance, create_runner
 from web.transports.sse import events
 from web.transports.ws import websocket
 from web.waiting import WaitingCounts
@@ -147,7 +147,7 @@ async def serve(
     application[GATEWAY] = realtime.gateway
     application.router.add_get("/ws", websocket)
     application.router.add_get("/api/events", events)
-    runner = web.AppRunner(application, shutdown_timeout=1, max_field_size=16384)
+    runner = create_runner(application, 1)
     await realtime.hub.start()
     await runner.setup()
     realtime.entrance = Entrance(realtime.gateway, runner)

@@ -1,5 +1,6 @@
 """Requests and answers: what a request says, checked, and an answer of ready bytes."""
 
+import asyncio
 from functools import wraps
 from typing import Final, TypeVar
 
@@ -15,6 +16,9 @@ from web.parsing import NAMED_ERRORS, parse
 
 JSON: Final = "application/json"
 
+BODY_SECONDS: Final = 30.0
+"""64 KiB at 18 kbit/s."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -25,7 +29,12 @@ async def read_body(request: web.Request, model: type[Model]) -> Model:
         RequestError: `unsupported_media_type`, `bad_json` or `invalid`.
         HTTPRequestEntityTooLarge: it has more than 64 KiB.
     """
-    data = await request.read()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            data = await request.read()
+    except OSError:
+        # Too late, or the client is gone: its connection's errors are raised here, too.
+        raise RequestError("bad_json", "the body has not come") from None
     if not data and not any(field.is_required() for field in model.model_fields.values()):
         return parse(model, {})
     if data and request.content_type != JSON:

@@ -26,11 +26,27 @@ BACKLOG: Final = 4096
 LINE_BYTES: Final = 16 * 1024
 """A Last-Event-ID for 100 channels is longer than aiohttp's default of 8,190."""
 
-SILENT_SECONDS: Final = 10.0
-"""Who has said nothing for so long is aiohttp's, which knows how to end silent connections."""
+SILENT_SECONDS: Final = 30.0
+"""Who has said nothing for so long is sent away."""
+
+KEEP_ALIVE_SECONDS: Final = 75.0
+"""So long a connection waits for the end of a request's head, the next one's too: a little longer
+than proxies keep theirs, since who closes first must be the one who asks."""
 
 PATH: Final = "/ws"
 _BEGINNINGS: Final = (f"GET {PATH}?".encode(), f"GET {PATH} ".encode())
+
+
+def create_runner(application: web.Application, shutdown_timeout: float) -> web.AppRunner:
+    """Return aiohttp's side of an entrance, as yet not set up; the time is seconds."""
+    return web.AppRunner(
+        application,
+        access_log=None,
+        max_line_size=LINE_BYTES,
+        max_field_size=LINE_BYTES,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        shutdown_timeout=shutdown_timeout,
+    )
 
 
 class Entrance:
@@ -81,7 +97,7 @@ class Door(asyncio.Protocol):
         # uvloop's transports are no subclass of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         loop = asyncio.get_running_loop()
-        self._silence = loop.call_later(SILENT_SECONDS, self.data_received, b"")
+        self._silence = loop.call_later(SILENT_SECONDS, self._transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._silence.cancel()
@@ -117,5 +133,4 @@ class Door(asyncio.Protocol):
         handler = self._entrance.make_handler()
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
-        if data:
-            handler.data_received(data)
+        handler.data_received(data)
