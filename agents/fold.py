@@ -20,7 +20,7 @@ def fold_records(
 
     `changes` are the effects of the batch's message records, by offset. `before` are the newest
     numbers that channels had before the batch, of those that are joined or read in it. `closed` are
-    the channels that a mention makes nobody a member of.
+    the channels that messages make nobody a member of.
     """
     newest = dict(before)
     for item in received:
@@ -45,7 +45,7 @@ def _fold_message(states: ReadStates, change: Change, number: int, *, is_open: b
     message, offset = change.document, change.offset
     channel_id, sender_id = message["channelId"], message["senderId"]
     is_deleted = message.get("deletedAt") is not None
-    states.send(offset, channel_id, sender_id, number, is_deleted=is_deleted)
+    states.send(offset, channel_id, sender_id, number, is_open=is_open, is_deleted=is_deleted)
     for user_id in named_in(message):
         states.mention(
             offset, channel_id, user_id, number, sender_id, is_open=is_open, is_deleted=is_deleted

@@ -105,8 +105,8 @@ class MessagesRule:
         self, work: Work, changes: Iterable[Change], before: Mapping[str, int]
     ) -> ReadStates:
         created = {change.offset: change for change in changes if change.number is not None}
-        naming = {c.document["channelId"] for c in created.values() if c.document.get("mentions")}
-        kinds = await self._deps.channels.kinds(naming) if naming else {}
+        channel_ids = {change.document["channelId"] for change in created.values()}
+        kinds = await self._deps.channels.kinds(channel_ids)
         closed = {channel_id for channel_id, kind in kinds.items() if kind != OPEN}
         states = ReadStates(work.source, self._read_state.get)
         fold_records(states, work.received, created, before, closed)

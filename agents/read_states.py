@@ -50,16 +50,18 @@ class ReadStates:
         sender_id: str,
         number: int,
         *,
+        is_open: bool,
         is_deleted: bool = False,
     ) -> None:
-        """A message: its sender is a member, and has read up to it."""
+        """A message: its sender, who becomes a member if the channel is open, has read up to it."""
         key = channel_id, sender_id
         state = self.get(key)
         if self._has_seen(state, offset):
             self._imply_again(offset, key, state)
         elif state is None or state.left:
-            self._enter(offset, key, read=number, by=sender_id)
-            self.implied[key] = offset
+            if is_open:
+                self._enter(offset, key, read=number, by=sender_id)
+                self.implied[key] = offset
         else:
             had_mentions = bool(state.mentions)
             self._mark(offset, key, state, number)

@@ -83,6 +83,11 @@ class Channels:
         """Return a channel."""
         return await self._channels.find_one({"_id": channel_id})
 
+    async def pair(self, channel_id: str) -> list[str]:
+        """Return the two users of a direct channel, also one who has left it; none of another."""
+        channel = await self._channels.find_one({"_id": channel_id}, {"pair": 1})
+        return list(orjson.loads((channel or {}).get("pair", "[]")))
+
     def has_seen(self, channel_id: str) -> bool:
         """Whether this process knows that there is such a channel."""
         return channel_id in self._kinds

@@ -83,10 +83,6 @@ class Members:
         """End a membership, if there is one."""
         await self._members.delete_one({"channelId": channel_id, "userId": user_id})
 
-    async def find(self, channel_id: str, user_id: str) -> Document | None:
-        """Return a membership."""
-        return await self._members.find_one({"channelId": channel_id, "userId": user_id})
-
     async def unpublished(self, channel_id: str, user_ids: Collection[str]) -> list[str]:
         """Return those of these members of whom Kafka may not know."""
         query = {"channelId": channel_id, "userId": {"$in": list(user_ids)}, "unpublished": True}

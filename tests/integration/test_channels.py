@@ -1,18 +1,20 @@
 """Channels and their members, through a gateway on real servers; no agent runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
 
 import orjson
 import pytest
 
 from app.archive.applied import Applied
-from app.archive.channels import Channels
+from app.archive.channels import DIRECT, Channels, NewChannel
 from app.archive.indexes import ensure_indexes
 from app.archive.marks import Marks
-from app.archive.members import Members
+from app.archive.members import MEMBER, Members
 from app.clients import Database
+from app.errors import RequestError
 from app.ids import new_id
 from app.settings import Settings
 from tests.support.rest import (
@@ -25,7 +27,10 @@ from tests.support.rest import (
     running_gateway,
     sent,
 )
+from web.actions.channels import add_member
 from web.answers import Channel, MemberPage
+from web.deps import Gateway
+from web.identity import User
 
 
 @pytest.fixture
@@ -102,6 +107,30 @@ async def test_direct_channel_is_found_by_its_pair_from_both_sides(client: Clien
     assert await members(client, channel["id"]) == (both, None)
     third = await client.put(f"/api/channels/{channel['id']}/members/carol", headers=ALICE)
     assert await problem(third) == (409, "conflict", [])
+
+
+async def test_direct_channel_takes_who_is_of_its_pair_and_nobody_else(database: Database) -> None:
+    """Whoever is among its members, however they came there."""
+    await ensure_indexes(database)
+    channels, members, publisher = Channels(database), Members(database), Publisher()
+    gateway = cast(
+        Gateway, SimpleNamespace(channels=channels, members=members, publisher=publisher)
+    )
+    wanted = NewChannel("d", DIRECT, None, None, None, ("alice", "bob"))
+    await channels.create(wanted)
+    await members.add("d", {"alice": MEMBER, "carol": MEMBER})  # Bob has left.
+    await add_member(gateway, User("alice"), "d", "bob", traceparent="")
+    for third in ("carol", "dave"):
+        with pytest.raises(RequestError, match="two members"):
+            await add_member(gateway, User("alice"), "d", third, traceparent="")
+    assert [each["userId"] for each in await members.page("d", 10)] == ["alice", "bob", "carol"]
+
+
+class Publisher:
+    """Takes whatever is published."""
+
+    async def publish_unstored(self, _: Any, records: Sequence[Any], __: str) -> list[bool]:
+        return [True] * len(records)
 
 
 @pytest.mark.parametrize(

@@ -260,16 +260,20 @@ async def test_mention_in_an_open_channel_makes_a_member_and_a_notification(
     assert [member["userId"] for member in members[1]["items"]] == ["alice", bob]
 
 
-async def test_mention_in_a_private_channel_makes_no_member(
+async def test_message_or_mention_in_a_private_channel_makes_no_member(
     chat: Chat, channel: str, bob: str
 ) -> None:
     made = await chat.call(
         "POST", "/api/channels", "alice", id=channel, name="Secret", kind="private"
     )
     assert made[0] == 201
+    await chat.post(f"stranger-{bob}", channel)
     await chat.post("alice", channel, mentions=[bob])
-    await chat.unread_is("alice", channel, 0, 0, 1, 1)
-    assert await chat.unread(bob) == {}
+    await chat.unread_is("alice", channel, 0, 0, 2, 2)
+    for user in (bob, f"stranger-{bob}"):
+        assert await chat.unread(user) == {}
+    listed = await chat.call("GET", f"/api/channels/{channel}/members", "alice")
+    assert [member["userId"] for member in listed[1]["items"]] == ["alice"]
 
 
 async def test_mentions_are_counted_until_they_are_read(chat: Chat, channel: str, bob: str) -> None:

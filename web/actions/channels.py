@@ -68,7 +68,7 @@ async def add_member(
     """
     async with answering("mongodb", MONGODB_SECONDS):
         kinds = await gateway.channels.ensure([channel_id])
-        if kinds[channel_id] == DIRECT and not await gateway.members.find(channel_id, member_id):
+        if kinds[channel_id] == DIRECT and member_id not in await gateway.channels.pair(channel_id):
             raise RequestError("conflict", "a direct channel has two members")
         await gateway.members.add(channel_id, {member_id: MEMBER})
     joins = [((channel_id, member_id), user.id)]

@@ -42,16 +42,32 @@ def told(states: ReadStates) -> list[tuple[str, str, dict[str, Any]]]:
 
 def test_first_message_makes_its_sender_a_member_who_has_read_it() -> None:
     states = states_of()
-    states.send(5, "c", "ann", 41)
+    states.send(5, "c", "ann", 41, is_open=True)
     assert seen(states, "ann") == (41, [])
     assert told(states) == [("ann", "member_joined", {"channelId": "c", "by": "ann"})]
     assert states.implied == {("c", "ann"): 5}
 
 
+@pytest.mark.parametrize("has_left", [True, False])
+def test_message_in_a_closed_channel_makes_its_sender_no_member(has_left: bool) -> None:
+    state = ReadState(read=3, mentions=[], position=["aaaaaaaa", 0, 4], left=True)
+    states = states_of({("c", "ann"): state} if has_left else {})
+    states.send(5, "c", "ann", 41, is_open=False)
+    assert seen(states, "ann") is None
+    assert (states.changed, states.events, states.implied) == ({}, [], {})
+
+
+def test_message_in_a_closed_channel_is_read_by_a_member_who_sends_it() -> None:
+    states = states_of()
+    states.join(4, "c", "ann", "bob", 40)
+    states.send(5, "c", "ann", 41, is_open=False)
+    assert seen(states, "ann") == (41, [])
+
+
 def test_further_messages_tell_their_sender_nothing() -> None:
     states = states_of()
-    states.send(5, "c", "ann", 1)
-    states.send(6, "c", "ann", 2)
+    states.send(5, "c", "ann", 1, is_open=True)
+    states.send(6, "c", "ann", 2, is_open=True)
     assert seen(states, "ann") == (2, [])
     assert len(states.events) == 1
 
@@ -60,7 +76,7 @@ def test_message_that_clears_mentions_tells_its_sender() -> None:
     states = states_of()
     states.join(4, "c", "ann", "ann", 0)
     states.mention(5, "c", "ann", 1, "bob", is_open=True)
-    states.send(6, "c", "ann", 2)
+    states.send(6, "c", "ann", 2, is_open=True)
     data = {"channelId": "c", "number": 2, "unread": 0, "mentions": 0}
     assert told(states)[-1] == ("ann", "channel_read", data)
 
@@ -69,7 +85,7 @@ def test_tombstone_tells_its_sender_and_whom_it_named_what_nobody_can_see_in_it(
     states = states_of()
     for user in ("ann", "bob"):
         states.join(3, "c", user, user, 0)
-    states.send(4, "c", "ann", 1, is_deleted=True)
+    states.send(4, "c", "ann", 1, is_open=True, is_deleted=True)
     states.mention(4, "c", "bob", 1, "ann", is_open=True, is_deleted=True)
     read = {"channelId": "c", "number": 1, "unread": 0, "mentions": 0}
     unread = {"channelId": "c", "number": 0, "unread": 1, "mentions": 1}
@@ -140,7 +156,7 @@ def test_join_of_a_member_has_no_effect() -> None:
 @pytest.mark.parametrize(
     "repeat",
     [
-        lambda states: states.send(9, "c", "bob", 8),
+        lambda states: states.send(9, "c", "bob", 8, is_open=True),
         lambda states: states.mention(9, "c", "bob", 8, "ann", is_open=True),
         lambda states: states.read(9, "c", "bob", 8, newest=8),
         lambda states: states.join(9, "c", "bob", "bob", 8),
