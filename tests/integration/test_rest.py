@@ -51,7 +51,7 @@ def channel() -> str:
 async def test_post_answers_with_the_message_and_writes_and_publishes_it(
     client: Client, channel: str, settings: Settings, database: Database
 ) -> None:
-    other = new_id()
+    other = (await sent(client, channel))["id"]
     message = await sent(
         client, channel, "Grüße 😀", replyTo=other, mentions=["bob"], metadata={"z": 1, "a": [2]}
     )
@@ -67,7 +67,7 @@ async def test_post_answers_with_the_message_and_writes_and_publishes_it(
     document = await database["messages"].find_one({"_id": message["id"]})
     assert document is not None
     assert document["pendingSince"] is not None
-    [record] = await published(settings, channel)
+    _, record = await published(settings, channel)
     assert (record["type"], record["message"]) == ("message_created", message)
     key = channel.encode()
     count = settings.topic_partitions
@@ -200,6 +200,25 @@ async def test_post_of_broken_gzip_is_bad_json(client: Client) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     response = await client.post("/api/messages", data=b"no gzip", headers=headers)
     assert await problem(response) == (400, "bad_json", [])
+
+
+async def test_post_of_a_reply_into_another_channel_is_refused_and_writes_nothing(
+    client: Client, channel: str, database: Database
+) -> None:
+    elsewhere = (await sent(client, "elsewhere"))["id"]
+    for parent in (elsewhere, new_id()):
+        response = await send(client, channel, replyTo=parent)
+        assert await problem(response) == (422, "invalid", ["replyTo"])
+    assert await database["messages"].count_documents({"channelId": channel}) == 0
+
+
+async def test_post_with_a_nonce_that_is_not_its_key_is_refused(client: Client) -> None:
+    for nonce, status in (("k", 201), ("other", 422)):
+        response = await client.post(
+            "/api/messages", json={**GOOD, "nonce": nonce}, headers={"Idempotency-Key": "k"}
+        )
+        assert response.status == status
+    assert await problem(response) == (422, "invalid", ["nonce"])
 
 
 async def test_nothing_of_what_was_refused_is_published(

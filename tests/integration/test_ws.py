@@ -29,6 +29,12 @@ async def test_hello_says_who_and_where(realtime: Realtime) -> None:
     assert hello["unread"] == {"total": 0, "mentions": 0}
 
 
+async def test_hello_to_a_user_without_a_name_says_null(realtime: Realtime) -> None:
+    url = f"{realtime.url}/ws?userId=u7"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        assert (await socket.receive_json())["user"] == {"id": "u7", "name": None}
+
+
 async def test_upgrade_when_nobody_is_named_is_401(realtime: Realtime) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from app.archive.documents import Document, render
 from app.archive.messages import Draft
 from app.clients import MONGODB_SECONDS, answering
-from app.errors import RequestError
+from app.errors import FieldError, RequestError
 from web.deps import Gateway
 from web.identity import User
 from web.schemas import EditMessage, SendMessage
@@ -20,12 +20,13 @@ async def send_message(
 ) -> tuple[bytes, bool]:
     """Accept a message; return its JSON, `number` still null, and whether it is new.
 
-    With a `key` (or the body's nonce) that this sender has used before, nothing is written and the
+    With a `key` that this sender has used before, nothing is written and the
     message of that time is returned as it is now; if it still waits for its number, it is published
     again.
 
     Raises:
-        RequestError: `idempotency_conflict`, the key was used for another message.
+        RequestError: `idempotency_conflict`, the key was used for another message; `invalid`, it
+            replies to what is no message of its channel.
         Unavailable: MongoDB did not confirm it within 5 s; repeat it with the same key.
     """
     draft = Draft(
@@ -36,9 +37,11 @@ async def send_message(
         reply_to=body.reply_to,
         mentions=tuple(body.mentions),
         metadata=body.metadata_text,
-        key=key or body.nonce,
+        key=key,
     )
     async with answering("mongodb", MONGODB_SECONDS):
+        if body.reply_to is not None:
+            await _check_reply(gateway, body.channel_id, body.reply_to)
         if not gateway.channels.has_seen(body.channel_id):
             await gateway.channels.ensure([body.channel_id])
         document, is_new = await gateway.messages.insert(draft)
@@ -46,6 +49,13 @@ async def send_message(
     if is_new or _is_overdue(document):
         await gateway.publisher.publish_change("message_created", document, message, traceparent)
     return message, is_new
+
+
+async def _check_reply(gateway: Gateway, channel_id: str, message_id: str) -> None:
+    parent = await gateway.messages.get(message_id)
+    if parent is None or parent["channelId"] != channel_id:
+        message = "must be a message of this channel"
+        raise RequestError("invalid", f"replyTo {message}", [FieldError("replyTo", message)])
 
 
 def _is_overdue(document: Document) -> bool:

@@ -28,7 +28,7 @@ async def send_message(call: Call, frame: SendMessage) -> None:
         call.connection.user, sender_id=frame.sender_id, sender_name=frame.sender_name
     )
     message, _ = await actions.send_message(
-        call.gateway, sender, frame, key=None, traceparent=traceparent_of(None)
+        call.gateway, sender, frame, key=frame.nonce, traceparent=traceparent_of(None)
     )
     call.answer("accepted", message=orjson.Fragment(message))
 

@@ -8,7 +8,7 @@ from prometheus_client import Counter
 
 from app.archive.documents import render
 from app.clients import MONGODB_SECONDS, answering
-from app.errors import RequestError
+from app.errors import FieldError, RequestError
 from web import actions
 from web.identity import sender_of, user_of
 from web.keys import GATEWAY
@@ -26,15 +26,25 @@ async def send(request: web.Request) -> web.Response:
     body = await read_body(request, SendMessage)
     user = user_of(request, sender_id=body.sender_id, sender_name=body.sender_name)
     sender = sender_of(user, sender_id=body.sender_id, sender_name=body.sender_name)
-    key = request.headers.get("Idempotency-Key")
     message, is_new = await actions.send_message(
         request.app[GATEWAY],
         sender,
         body,
-        key=None if key is None else check_idempotency_key(key),
+        key=_key_of(request, body),
         traceparent=traceparent_in(request),
     )
     return answer(message, status=201 if is_new else 200)
+
+
+def _key_of(request: web.Request, body: SendMessage) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return body.nonce
+    check_idempotency_key(key)
+    if body.nonce is not None and body.nonce != key:
+        message = "must be the Idempotency-Key, where both are given"
+        raise RequestError("invalid", f"nonce {message}", [FieldError("nonce", message)])
+    return key
 
 
 async def list_page(request: web.Request) -> web.Response:

@@ -19,7 +19,7 @@ def hello(connection: Connection, own: Start | None, counts: Counts) -> bytes:
     return encode(
         "hello",
         connectionId=connection.id,
-        user={"id": user.id, "name": user.name},
+        user={"id": user.id, "name": user.name or None},
         userCursor=None if own is None else own.fields["cursor"],
         heartbeatSeconds=HEARTBEAT_SECONDS,
         limits={
