@@ -71,6 +71,9 @@ class MessagesRule:
         if states.left and not records:
             election = await self._deps.marks.election()
         await self._note_members(work, plan.changes, states)
+        # What is delivered again was marked by an attempt that may be long ago.
+        again = (c.document for c in plan.changes if c.document["_id"] not in plan.marks)
+        await self._deps.marks.refresh(again)
         await work.ensure_lease()
         await self._append(work, plan.changes, states)
         self._write_tables(work.source, plan.changes, states)

@@ -1,10 +1,11 @@
 """The reactions agent: brings each reaction to the cached message and to the channel's stream.
 
-A batch, step by step: find, append, mark, barrier. Reactions come in another topic than their
-messages, so only the stream itself says whether a message has been there: the append refuses what
-comes before its message. Therefore it precedes the marks, which say what was appended. What is
+A batch, step by step: find, refresh, append, mark, barrier. Reactions come in another topic than
+their messages, so only the stream itself says whether a message has been there: the append refuses
+what comes before its message. Therefore it precedes the marks, which say what was appended. What is
 refused is marked as left to the reconciler, durably, before anything behind it moves the stream's
-guard past it; so a redelivery always finds out what became of a record.
+guard past it; so a redelivery always finds out what became of a record. What was changed long ago
+counts as changed now before it is appended, so that a resume finds it also while it has no mark.
 """
 
 import asyncio
@@ -156,6 +157,7 @@ class ReactionsRule:
         _skipped.labels("published_twice").inc(plan.published_twice)
         _skipped.labels("deleted_since").inc(len(plan.gone))
         await self._leave(work.source, plan.without_number)
+        await self._deps.marks.refresh(change.document for change in plan.changes)
         appended = await self._append(work, plan.changes)
         if marks := marks_of(work.source, sorted([*appended, *plan.gone], key=_offset)):
             await self._deps.marks.apply(marks)

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import DESCENDING, UpdateOne
+from pymongo import DESCENDING, UpdateOne, WriteConcern
 from pymongo.errors import NotPrimaryError, WriteError
 
 from app.archive.applied import (
@@ -24,6 +25,8 @@ from app.gathering import Gathering
 _CHANNELS_PER_QUERY: Final = 100
 _DUPLICATE_KEY: Final = 11000
 _CONFIRMED_AT_ONCE: Final = 1000
+_LATE: Final = timedelta(seconds=30)
+"""Half of what a history resume looks back beyond its cursor (docs/protocol.md)."""
 _IMMUTABLE: Final = 66
 """What `require_numbers` fails with."""
 
@@ -72,6 +75,7 @@ class Marks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._messages = database["messages"]
+        self._unconfirmed = self._messages.with_options(write_concern=WriteConcern(w=1))
         self._barriers = database["barriers"]
         self._confirming = Gathering(self._write_barrier, _CONFIRMED_AT_ONCE)
 
@@ -191,6 +195,19 @@ class Marks:
             "update", "messages", updates=updates, ordered=True, writeConcern={"w": 1}
         )
         return answer
+
+    async def refresh(self, documents: Iterable[Document]) -> None:
+        """Have messages that were changed long ago count as changed now; safe to repeat.
+
+        For changes that are appended now and not marked before: a history resume would look for
+        them where its cursor's time is, and not find them.
+        """
+        until = datetime.now(UTC) - _LATE
+        # One of rev 1 is found by its number.
+        late = [each["_id"] for each in documents if each["rev"] > 1 and each["changedAt"] < until]
+        if late:
+            change = {"$currentDate": {"changedAt": True}}
+            await self._unconfirmed.update_many({"_id": {"$in": late}}, change)
 
     async def leave(self, marks: Sequence[Applied]) -> None:
         """Mark records as dealt with, and their messages as pending still; safe to repeat.

@@ -1,6 +1,7 @@
 """The messages agent's rule, its batches cut off and delivered again; on real MongoDB and Redis."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis.asyncio import Redis as RedisClient
@@ -39,3 +40,17 @@ async def test_stranger_can_send_in_a_private_channel_and_is_made_no_member(worl
     assert [each.channel_id for each in await read_channels(world.redis, stranger)] == [world.open]
     members = [await world.members.page(channel, 10) for channel in world.channels]
     assert [[each["userId"] for each in page] for page in members] == [[stranger], []]
+
+
+async def test_edit_delivered_again_much_later_is_found_by_its_time(world: World) -> None:
+    """Who resumes looks for what was changed in the last minute, and this may be appended now."""
+    message_id = await post(world, world.users[0], world.open)
+    await world.work(MESSAGES, 20)
+    world.publish_change(await world.archive.edit(message_id, {"content": "edited"}))
+    await world.work(MESSAGES, 20, is_cut_off=True)
+    before = {"$set": {"changedAt": datetime.now(UTC) - timedelta(seconds=300)}}
+    await world.documents.update_one({"_id": message_id}, before)
+    await world.work(MESSAGES, 20)
+    document = await world.documents.find_one({"_id": message_id})
+    assert document is not None
+    assert document["changedAt"] > datetime.now(UTC) - timedelta(seconds=60)

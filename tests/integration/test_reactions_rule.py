@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -204,6 +204,21 @@ async def test_batch_cut_off_at_any_step_has_its_effect_once(
     ]
     pending = [await bench.is_pending(each) for each in (one, two, hidden)]
     assert pending == [False, False, True]
+
+
+async def test_late_reaction_is_found_by_its_time_from_when_it_is_in_the_stream(
+    bench: Bench,
+) -> None:
+    """Whoever resumes while it is appended and not marked looks for changes of the last minute."""
+    shown = await bench.store(1)
+    await bench.show(shown, 1)
+    with pytest.raises(Crash):
+        await bench.crashing("apply").handle(work(reacted(0, shown)))
+    assert ("reaction_added", shown) in await bench.events()
+    document = await bench.documents.find_one({"_id": shown})
+    assert document is not None
+    assert "applied" not in document
+    assert document["changedAt"] > datetime.now(UTC) - timedelta(seconds=60)
 
 
 async def test_reaction_published_twice_has_one_effect(bench: Bench) -> None:
