@@ -15,8 +15,13 @@ class ChannelArchive:
     """The documents of one channel; every query is served by an index."""
 
     def __init__(self, database: Database, channel_id: str) -> None:
+        self._channels = database["channels"]
         self._messages = database["messages"]
         self._channel_id = channel_id
+
+    async def exists(self) -> bool:
+        """Whether the channel has been made, by a call, a message or a join."""
+        return await self._channels.find_one({"_id": self._channel_id}, {"_id": 1}) is not None
 
     async def numbers(self) -> AsyncIterator[int]:
         """Yield every number that is given, ascending."""

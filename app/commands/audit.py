@@ -54,7 +54,7 @@ async def audit_channel(settings: Settings, channel_id: str, since: str, *, as_j
     """Compare, and print what is missing, doubled or out of order; return 0 if nothing is, else 1.
 
     Raises:
-        CommandError: the channel or the time is none.
+        CommandError: the channel or the time is none, or nothing is known of the channel.
         Unavailable: a server does not answer.
     """
     if not is_given_id(channel_id):
@@ -65,8 +65,11 @@ async def audit_channel(settings: Settings, channel_id: str, since: str, *, as_j
         reader = await stack.enter_async_context(kafka_reader(settings))
         redis = await stack.enter_async_context(redis_client(settings))
         partitions, _ = await TopicRegistry(archive).find(MESSAGES.name)
-        audit = _Audit(ChannelArchive(archive, channel_id), reader, redis, channel_id, partitions)
+        channel = ChannelArchive(archive, channel_id)
+        audit = _Audit(channel, reader, redis, channel_id, partitions)
         report = await audit.look(start)
+        if not any(report.checked.values()) and not await channel.exists():
+            raise CommandError(f"there is no channel {channel_id!r}")
         if report.findings:
             await asyncio.sleep(_PAUSE_SECONDS)
             again = await audit.look(start)

@@ -372,6 +372,12 @@ async def test_audit_finds_what_redis_has_wrong(
     assert (status, finding in findings) == (1, True), findings
 
 
+async def test_audit_of_a_channel_that_nobody_knows_could_not_check(stack: Stack) -> None:
+    done = await run(stack, "audit", "--channel", "gneral", "--since", "1h", "--json")
+    assert (done.status, done.out) == (2, "")
+    assert done.error == "hubbub: there is no channel 'gneral'\n"
+
+
 async def test_audit_of_a_bad_time_could_not_check(stack: Stack) -> None:
     done = await run(stack, "audit", "--channel", "c", "--since", "yesterday")
     assert done.status == 2
