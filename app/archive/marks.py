@@ -18,7 +18,8 @@ from app.archive.applied import (
     write_sent,
 )
 from app.archive.documents import Document
-from app.clients import NOT_PRIMARY_CODES, Database
+from app.archive.threads import Threads
+from app.clients import NOT_PRIMARY_CODES, Database, for_threads
 from app.errors import PartitionLost
 from app.gathering import Gathering
 
@@ -78,6 +79,8 @@ class Marks:
         self._unconfirmed = self._messages.with_options(write_concern=WriteConcern(w=1))
         self._barriers = database["barriers"]
         self._confirming = Gathering(self._write_barrier, _CONFIRMED_AT_ONCE)
+        self._in_threads = for_threads(self._messages).database
+        self._threads = Threads("marks")
 
     async def find_all(self, message_ids: Iterable[str]) -> dict[str, Document]:
         """Return the documents of many messages, by id."""
@@ -190,8 +193,11 @@ class Marks:
         return answer
 
     async def _update(self, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return await self._threads.call(self._send, updates)
+
+    def _send(self, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
         # The plain command: a bulk write of the driver's does not pass on what the primary is.
-        answer: dict[str, Any] = await self._database.command(
+        answer: dict[str, Any] = self._in_threads.command(
             "update", "messages", updates=updates, ordered=True, writeConcern={"w": 1}
         )
         return answer
