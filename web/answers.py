@@ -123,7 +123,7 @@ class Member(Answer):
     """A member of a channel."""
 
     user_id: GivenId
-    role: Literal["owner", "moderator", "member"]
+    role: Literal["owner", "member"]
     joined_at: Time
 
 

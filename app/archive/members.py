@@ -22,9 +22,10 @@ Pair = tuple[str, str]
 
 
 class Members:
-    """The collection `members`: channelId, userId, role (owner, moderator, member), joinedAt.
+    """The collection `members`: channelId, userId, role (owner, member), joinedAt.
 
-    A member whose `member_joined` Kafka has not acknowledged yet carries `unpublished`.
+    A role says who made the channel; it allows and refuses nothing. A member whose `member_joined`
+    Kafka has not acknowledged yet carries `unpublished`.
     """
 
     def __init__(self, database: Database) -> None:

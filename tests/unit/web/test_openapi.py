@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from app.archive.members import MEMBER, OWNER
 from web.fields import is_display_name
 from web.openapi import PARAMETERS, describe_calls
 from web.problems import CODES
@@ -99,3 +100,8 @@ def test_pattern_of_a_content_and_a_name_allows_what_the_check_does() -> None:
         is_content = bool(character.strip()) and character != "\x00"
         assert (content.fullmatch(character) is not None) == is_content, repr(character)
         assert (name.fullmatch(character) is not None) == is_display_name(character)
+
+
+def test_roles_of_members_are_those_that_are_given() -> None:
+    member = DOCUMENT["components"]["schemas"]["Member"]
+    assert set(member["properties"]["role"]["enum"]) == {OWNER, MEMBER}
