@@ -4,6 +4,8 @@ The list is always all undeleted messages from the newest down to its last entry
 for every range above that entry, and for everything if it reaches number 1.
 """
 
+import asyncio
+import logging
 import re
 import time
 from bisect import bisect_left, bisect_right
@@ -28,6 +30,16 @@ REDIS_SECONDS: Final = 1.0
 
 AWAY_SECONDS: Final = 1.0
 """How long Redis is left alone after it did not answer: not every read shall wait for it."""
+
+WAIT_SECONDS: Final = 2.0
+"""How long a page waits for numbers that MongoDB has lost, before its reader is to come again."""
+
+LOST_SECONDS: Final = 60.0
+"""Numbers that have not been given again by then, four sessions of a worker, are lost for good."""
+
+_LOOK_SECONDS: Final = 0.2
+
+log = logging.getLogger(__name__)
 
 _number = re.compile(rb'"number":(\d+)')
 
@@ -76,6 +88,8 @@ class MessageCache:
         self._log = log
         self._redis = redis
         self._away_until = 0.0
+        # By channel and number, since when MongoDB was seen to lack it.
+        self._lacking: dict[tuple[str, int], float] = {}
 
     async def page(
         self, channel_id: str, limit: int, *, before: str | None = None, after: str | None = None
@@ -86,7 +100,8 @@ class MessageCache:
 
         Raises:
             RequestError: `invalid`, a bound names no numbered message of this channel.
-            Unavailable: neither the list nor MongoDB could answer.
+            Unavailable: neither the list nor MongoDB could answer, or MongoDB has lost numbers that
+                are about to be given again.
         """
         is_newest = before is None and after is None
         # One more than wanted tells whether there are more.
@@ -145,24 +160,53 @@ class MessageCache:
             return None
 
     async def _load(self, channel_id: str, position: Position | None) -> Run:
-        up_to = None if position is None else position.number
-        async with answering("mongodb", MONGODB_SECONDS):
-            documents = await self._messages.page(channel_id, CACHE_LENGTH, up_to=up_to)
-            is_whole = position is None or await self._reaches(channel_id, documents, position)
+        documents, is_whole = await self._find(channel_id, CACHE_LENGTH, position)
         messages = [render(document) for document in documents]
         if position is not None and messages and is_whole:
             await self._fill(channel_id, position, messages)
         return Run(messages, is_whole=len(messages) < CACHE_LENGTH)
 
+    async def _find(
+        self,
+        channel_id: str,
+        limit: int,
+        position: Position | None,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> tuple[Sequence[Document], bool]:
+        """Return a page's documents, and whether MongoDB has every number that belongs to it.
+
+        It may have lost the last ones that Redis knows with a primary. They are given again soon,
+        but no event brings them to who has asked: without them the page would be wrong for good.
+        """
+        up_to = None if position is None else position.number
+        top = (up_to or 0) if before is None else min(up_to or 0, before - 1)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            async with answering("mongodb", MONGODB_SECONDS):
+                documents = await self._messages.page(
+                    channel_id, limit, before=before, after=after, up_to=up_to
+                )
+                is_filled = after is not None and len(documents) == limit
+                if is_filled or await self._reaches(channel_id, documents, after or 0, top):
+                    self._lacking.pop((channel_id, top), None)
+                    return documents, True
+            now = time.monotonic()
+            if now - self._lacking.setdefault((channel_id, top), now) >= LOST_SECONDS:
+                log.warning("page_ends_early", extra={"channel": channel_id})
+                return documents, False
+            if now >= deadline:
+                raise Unavailable("mongodb")
+            await asyncio.sleep(_LOOK_SECONDS)
+
     async def _reaches(
-        self, channel_id: str, newest: Sequence[Document], position: Position
+        self, channel_id: str, newest: Sequence[Document], bottom: int, top: int
     ) -> bool:
-        """Whether MongoDB has every number that Redis knows. It may have lost the last ones with a
-        primary: until they are given again, a list would lack what no event brings it."""
-        if newest and newest[0]["number"] >= position.number:
+        if top <= bottom or (newest and newest[0]["number"] >= top):
             return True
         # Unless the newest are deleted.
-        return await self._messages.highest_number(channel_id) >= position.number
+        return await self._messages.highest_number(channel_id) >= top
 
     async def _fill(self, channel_id: str, position: Position, messages: Sequence[bytes]) -> None:
         try:
@@ -179,11 +223,7 @@ class MessageCache:
         after: int | None,
         position: Position | None,
     ) -> Page:
-        up_to = None if position is None else position.number
-        async with answering("mongodb", MONGODB_SECONDS):
-            documents = await self._messages.page(
-                channel_id, limit + 1, before=before, after=after, up_to=up_to
-            )
+        documents, _ = await self._find(channel_id, limit + 1, position, before=before, after=after)
         has_more = len(documents) > limit
         if after is None:
             documents = documents[:limit]

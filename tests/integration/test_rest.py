@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +31,7 @@ from tests.support.rest import (
     send,
     sent,
 )
+from web import message_cache
 from web.answers import Tombstone
 
 GOOD = {"content": "Hello", "channelId": "c", "senderId": "alice", "senderName": "Alice"}
@@ -507,21 +508,74 @@ async def test_miss_that_an_append_overtakes_fills_nothing(
     assert await page(client, channelId=channel) == ([2, 1], None, "hit")
 
 
-async def test_miss_while_mongodb_lacks_numbers_fills_nothing(
-    client: Client, channel: str, database: Database
-) -> None:
+async def lose_numbers(
+    client: Client, channel: str, database: Database, *lost: int
+) -> Callable[[], Awaitable[None]]:
+    """Make a channel of three messages of which MongoDB has lost numbers; return what gives them
+    again."""
     for n in range(3):
         await sent(client, channel, str(n))
     await number_all(client, channel, database)
+    messages = database["messages"]
+    found = await messages.find({"channelId": channel, "number": {"$in": lost}}).to_list(None)
+    for document in found:
+        await messages.update_one({"_id": document["_id"]}, {"$unset": {"number": ""}})
+
+    async def give_again() -> None:
+        for document in found:
+            number = {"$set": {"number": document["number"]}}
+            await messages.update_one({"_id": document["_id"]}, number)
+
+    return give_again
+
+
+async def test_miss_waits_for_numbers_that_mongodb_has_lost(
+    client: Client, channel: str, database: Database
+) -> None:
+    give_again = await lose_numbers(client, channel, database, 3)
     await forget(client, channel)
-    newest = {"channelId": channel, "number": 3}
-    lost = await database["messages"].find_one_and_update(newest, {"$unset": {"number": ""}})
-    assert lost is not None
-    assert await page(client, channelId=channel) == ([2, 1], None, "miss")
-    assert await page(client, channelId=channel) == ([2, 1], None, "miss")
-    await database["messages"].update_one({"_id": lost["_id"]}, {"$set": {"number": 3}})
-    assert await page(client, channelId=channel) == ([3, 2, 1], None, "miss")
+    asking = asyncio.create_task(page(client, channelId=channel))
+    await asyncio.sleep(0.1)
+    await give_again()
+    assert await asking == ([3, 2, 1], None, "miss")
     assert await page(client, channelId=channel) == ([3, 2, 1], None, "hit")
+
+
+async def test_miss_while_mongodb_lacks_numbers_is_unavailable_and_fills_nothing(
+    client: Client, channel: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_cache, "WAIT_SECONDS", 0.1)
+    give_again = await lose_numbers(client, channel, database, 3)
+    await forget(client, channel)
+    response = await client.get("/api/messages", params={"channelId": channel})
+    assert (await problem(response))[:2] == (503, "unavailable")
+    assert (await response.json())["dependency"] == "mongodb"
+    await give_again()
+    assert await page(client, channelId=channel) == ([3, 2, 1], None, "miss")
+
+
+async def test_page_below_the_list_while_mongodb_lacks_its_numbers_is_unavailable(
+    client: Client, channel: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_cache, "WAIT_SECONDS", 0.1)
+    give_again = await lose_numbers(client, channel, database, 2, 3)
+    await gateway_of(client).redis.ltrim(channel_stream(channel).name, 0, 0)
+    for query in ({"before": 3}, {"after": 0}):
+        response = await client.get("/api/messages", params={"channelId": channel, **query})
+        assert response.status == 503
+    assert await page(client, channelId=channel, before=2) == ([1], None, "miss")
+    await give_again()
+    assert await page(client, channelId=channel, before=3) == ([2, 1], None, "miss")
+
+
+async def test_page_goes_on_without_numbers_that_never_come_back(
+    client: Client, channel: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_cache, "LOST_SECONDS", 0.0)
+    await lose_numbers(client, channel, database, 3)
+    await forget(client, channel)
+    assert await page(client, channelId=channel) == ([2, 1], None, "miss")
+    assert await page(client, channelId=channel) == ([2, 1], None, "miss")
 
 
 async def test_miss_while_the_newest_is_deleted_fills_the_list(
