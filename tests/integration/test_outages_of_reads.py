@@ -26,6 +26,7 @@ from tests.support.rest import (
     number_all,
     page,
     problem,
+    published,
     running_gateway,
     sent,
 )
@@ -129,6 +130,19 @@ async def test_reads_while_redis_writes_nothing_are_answered(
         assert (await call(client, "POST /api/channels/*/typing", channel)).status == 204
     finally:
         await redis.config_set(name, 0)
+
+
+async def test_read_mark_above_what_redis_came_back_with_is_kept_whole(
+    client: Client, channel: str, database: Database, settings: Settings
+) -> None:
+    for n in range(5):
+        await sent(client, channel, str(n))
+    await number_all(client, channel, database)
+    path = f"/api/channels/{channel}/read"
+    for number in (2, 5, 999):  # Redis knows of 3.
+        assert (await client.post(path, json={"number": number}, headers=ALICE)).status == 204
+    records = await published(settings, channel)
+    assert [r["number"] for r in records if r["type"] == "channel_read"] == [2, 5, 5]
 
 
 async def test_counts_while_mongodb_is_frozen_are_answered_and_the_rest_is_refused(

@@ -20,9 +20,13 @@ async def mark_read(
     """Mark a channel as read up to a message's number; None: up to the newest known here.
 
     Raises:
-        Unavailable: Kafka has not acknowledged it; repeat it.
+        Unavailable: Kafka has not acknowledged it, or MongoDB does not say whether there is such
+            a number; repeat it.
     """
-    newest = await _newest_number(gateway, channel_id)
+    newest = await _known_number(gateway, channel_id)
+    if newest is None or (number is not None and number > newest):
+        # Redis that came back with older data is behind until the agent writes it anew.
+        newest = max(newest or 0, await _highest_number(gateway, channel_id))
     # What is beyond the newest would mark messages that nobody has written yet.
     number = newest if number is None else min(number, newest)
     if number:
@@ -50,14 +54,15 @@ async def find_unread(gateway: Gateway, user_id: str) -> Sequence[ReadChannel]:
         return await read_channels(gateway.redis, user_id)
 
 
-async def _newest_number(gateway: Gateway, channel_id: str) -> int:
+async def _known_number(gateway: Gateway, channel_id: str) -> int | None:
     try:
         async with answering("redis", REDIS_SECONDS):
-            known = (await read_numbers(gateway.redis, [channel_id]))[0]
+            return (await read_numbers(gateway.redis, [channel_id]))[0]
     except Unavailable:
-        known = None
-    if known is not None:
-        return known
+        return None
+
+
+async def _highest_number(gateway: Gateway, channel_id: str) -> int:
     async with answering("mongodb", MONGODB_SECONDS):
         return await gateway.messages.highest_number(channel_id)
 
