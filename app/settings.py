@@ -1,6 +1,7 @@
 """The settings: documented, validated at start, read in one place."""
 
 import os
+import re
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -13,7 +14,16 @@ PREFIX: Final = "HUBBUB_"
 DEVELOPMENT_PREFIX: Final = "HUBBUB_DEV_"
 """Variables of the tools in `dev/`, which are no settings of a deployed process."""
 
-Brokers = Annotated[tuple[str, ...], NoDecode]
+ANY_ORIGIN: Final = "*"
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+"""Text with commas between its parts."""
+
+# As browsers serialize an origin: https://html.spec.whatwg.org/multipage/browsers.html#origin
+_origin = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?"
+)
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Settings(BaseSettings):
@@ -21,7 +31,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    kafka_brokers: Brokers = Field(
+    kafka_brokers: Listed = Field(
         ("localhost:9092",),
         validation_alias="KAFKA_BROKERS",
         min_length=1,
@@ -96,6 +106,13 @@ class Settings(BaseSettings):
         le=60_000,
         description="A stopping gateway's clients come back after a random delay up to this.",
     )
+    allowed_origins: Listed = Field(
+        (),
+        description=(
+            "Other sites whose pages may use a gateway: https://chat.example, separated by commas, "
+            "or * for all."
+        ),
+    )
     log_format: Literal["json", "text"] = Field(
         "json", description="One JSON object a line, or text for a person's eyes."
     )
@@ -108,12 +125,29 @@ class Settings(BaseSettings):
     def _split_brokers(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        brokers = tuple(part.strip() for part in value.split(",") if part.strip())
+        brokers = _split(value)
         for broker in brokers:
             host, _, port = broker.rpartition(":")
             if not host or not port.isdigit() or not 0 < int(port) < 65536:
                 raise ValueError(f"{broker!r} is not host:port")
         return brokers
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        origins = _split(value)
+        for origin in origins:
+            if origin == ANY_ORIGIN:
+                if len(origins) > 1:
+                    raise ValueError("* stands for all, and alone")
+            elif not _is_origin(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin as browsers send it: https://chat.example, in small "
+                    "letters, without a path, a port only where it is not the scheme's own"
+                )
+        return origins
 
     @field_validator("mongodb_uri")
     @classmethod
@@ -131,6 +165,15 @@ class Settings(BaseSettings):
     def topic_replication(self) -> int:
         """Replicas of a new topic: 1 in development, else 3, unless given."""
         return self.replication or (1 if self.env == "development" else 3)
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _is_origin(text: str) -> bool:
+    match = _origin.fullmatch(text)
+    return match is not None and match["port"] != _DEFAULT_PORTS.get(match["scheme"], "")
 
 
 def variable_of(field: str) -> str:

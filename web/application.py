@@ -30,6 +30,7 @@ from web.fan_out.hub import Hub
 from web.keys import GATEWAY
 from web.message_cache import MessageCache
 from web.middlewares import answer_problems, measure
+from web.origins import share
 from web.page import assets
 from web.presence import Presence
 from web.routes import add_routes
@@ -108,6 +109,7 @@ def create_application(settings: Settings) -> web.Application:
         middlewares=[measure, answer_problems], client_max_size=BODY_BYTES
     )
     application[GATEWAY] = gateway
+    share(application, settings.allowed_origins)
     add_routes(application)
     assets.add_routes(application)
     probes = {

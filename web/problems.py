@@ -34,7 +34,8 @@ CODES: Final[Mapping[str, Code]] = {
     "forbidden": Code(
         403,
         "Not allowed",
-        "It is another user's, or the request names two different users.",
+        "It is another user's, the request names two different users, or it is made by a page of "
+        "an origin that is not allowed.",
     ),
     "not_found": Code(404, "There is no such thing", "There is nothing of this id or address."),
     "method_not_allowed": Code(

@@ -16,6 +16,7 @@ from app.errors import RequestError
 from web.deps import Gateway
 from web.identity import user_of
 from web.middlewares import count_request
+from web.origins import is_welcome
 from web.transports.handshake import accept, read_handshake, switch
 from web.transports.http import HttpConnection
 from web.transports.ws import WsConnection
@@ -116,11 +117,14 @@ class Door(asyncio.Protocol):
         if read is None:
             return False
         handshake, tail = read
+        gateway = self._entrance.gateway
+        if not is_welcome(handshake.headers, gateway.settings.allowed_origins):
+            return False
         try:
             user, accepted = user_of(handshake), accept(handshake)
         except RequestError:
             return False
-        connection = WsConnection(self._transport, self._entrance.gateway, user)
+        connection = WsConnection(self._transport, gateway, user)
         self._transport.write(switch(accepted))
         self._transport.set_protocol(connection)
         connection.start()

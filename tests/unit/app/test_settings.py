@@ -64,6 +64,15 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "HUBBUB_SESSION_TIMEOUT_SECONDS": ("30", 30.0),
         "HUBBUB_START_TIMEOUT_SECONDS": ("10", 10.0),
         "HUBBUB_RECONNECT_SPREAD_MS": ("1000", 1000),
+        "HUBBUB_ALLOWED_ORIGINS": (
+            "https://chat.example, http://localhost:3000,capacitor://localhost,http://[::1]:8080",
+            (
+                "https://chat.example",
+                "http://localhost:3000",
+                "capacitor://localhost",
+                "http://[::1]:8080",
+            ),
+        ),
         "HUBBUB_LOG_FORMAT": ("text", "text"),
         "HUBBUB_LOG_LEVEL": ("debug", "debug"),
     }
@@ -98,6 +107,13 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HUBBUB_SESSION_TIMEOUT_SECONDS", "0.5"),
         ("HUBBUB_START_TIMEOUT_SECONDS", "0"),
         ("HUBBUB_RECONNECT_SPREAD_MS", "-1"),
+        ("HUBBUB_ALLOWED_ORIGINS", "chat.example"),
+        ("HUBBUB_ALLOWED_ORIGINS", "https://chat.example/"),
+        ("HUBBUB_ALLOWED_ORIGINS", "https://Chat.example"),
+        ("HUBBUB_ALLOWED_ORIGINS", "https://chat.example:443"),
+        ("HUBBUB_ALLOWED_ORIGINS", "https://*.example"),
+        ("HUBBUB_ALLOWED_ORIGINS", "*,https://chat.example"),
+        ("HUBBUB_ALLOWED_ORIGINS", "null"),
         ("HUBBUB_LOG_FORMAT", "xml"),
         ("HUBBUB_LOG_LEVEL", "loud"),
     ],
@@ -155,6 +171,11 @@ def test_instance_when_unset_is_the_dyno(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load().instance == "messages.3"
     monkeypatch.setenv("HUBBUB_INSTANCE", "messages.1")
     assert load().instance == "messages.1"
+
+
+def test_any_origin_may_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBBUB_ALLOWED_ORIGINS", "*")
+    assert load().allowed_origins == ("*",)
 
 
 def test_secret_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
