@@ -1,4 +1,4 @@
-"""How long Kafka is asked to wait with its answer to a fetch: seldom asked where nothing comes.
+"""When Kafka is asked for records, and to wait for how long: seldom asked where nothing comes.
 
 Replaces a method of aiokafka 0.14.0: the fetcher's `_get_actions_per_node`.
 """
@@ -17,6 +17,9 @@ it waits behind the long poll of the others. Faust fixes 1,500."""
 QUIET_WAIT_MS: Final = 500
 """While none is: whatever comes ends the wait."""
 
+TAKE_SECONDS: Final = 0.005
+"""What who waits for records gets to take them, once told that they are there."""
+
 SETTLED_SECONDS: Final = 5.0
 """Since the last assignment or seek; what else is asked of a broker waits behind a fetch."""
 
@@ -24,7 +27,8 @@ SETTLED_SECONDS: Final = 5.0
 def wait_long_when_quiet(
     fetcher: Fetcher, is_source: Callable[[TopicPartition], bool], count_seeks: Callable[[], int]
 ) -> None:
-    """Have the broker wait for longer while nothing is left out of a fetch and nothing is sought.
+    """Have the broker wait for longer while nothing is left out of a fetch and nothing is sought,
+    and have nothing fetched before what came is taken.
 
     `is_source` tells partitions whose records are taken from those that only a recovery reads.
     """
@@ -35,6 +39,10 @@ def wait_long_when_quiet(
 
     def list_actions_patiently(assignment: Any) -> Any:
         nonlocal place, since
+        if any(waiter.done() for waiter in fetcher._fetch_waiters):
+            # Who was told has his turn next. Stock looks at all partitions before it, finds that
+            # what came is in the way, and looks at all of them again when it is taken.
+            return [], {}, TAKE_SECONDS, False, []
         if place != (assignment, count_seeks()):
             place, since = (assignment, count_seeks()), time.monotonic()
         is_settled = time.monotonic() - since > SETTLED_SECONDS

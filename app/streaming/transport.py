@@ -1,7 +1,7 @@
 """Faust's transport with three differences: batches, the prefix commit, no dropped records.
 
-Overrides private methods of faust-streaming 0.15.3, which is pinned exactly: `_drain_messages`,
-`force_commit`, `perform_seek` and `wait_empty` of the consumer.
+Overrides methods of faust-streaming 0.15.3, which is pinned exactly: `_drain_messages`,
+`force_commit`, `perform_seek`, `stop_flow` and `wait_empty` of the consumer.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ledgers: defaultdict[TP, Ledger] = defaultdict(Ledger)
+        self._delivering: asyncio.Timeout | None = None
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -106,6 +107,13 @@ class Consumer(driver.Consumer):
 
     # Fetch and hand out
 
+    def stop_flow(self) -> None:
+        """Take no more batches, and end a wait for room in a queue: a rebalance begins."""
+        super().stop_flow()
+        delivering = self._delivering
+        if delivering is not None and not delivering.expired():
+            delivering.reschedule(0)
+
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Fetch from partitions again, Faust's or aiokafka's: stock's next assertion fails on
         those of aiokafka, which its own recovery names."""
@@ -141,8 +149,16 @@ class Consumer(driver.Consumer):
             await self.wait(self.can_resume_flow.wait())
         if not fetched.records or self.should_stop or fetched.seeks != self._thread.seeks:
             return  # If a seek has gone back behind them, they are fetched again.
-        # The flow's suspension ends a wait for room in a queue when a rebalance begins.
-        await self.wait_first(self._deliver(fetched), self.suspend_flow.wait())
+        self._delivering = delivering = asyncio.timeout(None)
+        try:
+            async with delivering:
+                await self._deliver(fetched)
+        except TimeoutError:
+            if not delivering.expired():
+                raise
+        finally:
+            self._delivering = None
+        await asyncio.sleep(0)  # The lanes first, then the next fetch.
 
     async def _deliver(self, fetched: Fetched) -> None:
         generation = self.app.consumer_generation_id

@@ -1,5 +1,6 @@
 """How long a fetch has the broker wait."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from app.streaming.fetches import (
     BUSY_WAIT_MS,
     QUIET_WAIT_MS,
     SETTLED_SECONDS,
+    TAKE_SECONDS,
     wait_long_when_quiet,
 )
 
@@ -22,8 +24,15 @@ class Quiet:
         monkeypatch.setattr("app.streaming.fetches.time.monotonic", lambda: self.now)
         self.seeks = 0
         self.assignment = object()
-        self.fetcher: Any = SimpleNamespace(_records={}, _get_actions_per_node=lambda _: None)
+        self.looked = 0
+        self.fetcher: Any = SimpleNamespace(
+            _records={}, _fetch_waiters=set(), _get_actions_per_node=self._look
+        )
         wait_long_when_quiet(self.fetcher, lambda tp: tp.topic == "source", lambda: self.seeks)
+
+    def _look(self, _: object) -> tuple[object, ...]:
+        self.looked += 1
+        return ([("node", "request")], {}, 1.0, False, [])
 
     def wait_ms(self, *, after_seconds: float = 0.0) -> int:
         self.now += after_seconds
@@ -55,3 +64,15 @@ def test_fetch_soon_after_a_seek_waits_shortly(quiet: Quiet) -> None:
 def test_fetch_soon_after_an_assignment_waits_shortly(quiet: Quiet) -> None:
     quiet.assignment = object()
     assert quiet.wait_ms() == BUSY_WAIT_MS
+
+
+async def test_partitions_are_not_looked_at_before_records_are_taken(quiet: Quiet) -> None:
+    waiter = asyncio.get_running_loop().create_future()
+    quiet.fetcher._fetch_waiters.add(waiter)
+    before = quiet.looked
+    waiter.set_result(None)
+    requests, resets, seconds, *_ = quiet.fetcher._get_actions_per_node(quiet.assignment)
+    assert (requests, resets, seconds, quiet.looked) == ([], {}, TAKE_SECONDS, before)
+    quiet.fetcher._fetch_waiters.remove(waiter)
+    quiet.wait_ms()
+    assert quiet.looked == before + 1

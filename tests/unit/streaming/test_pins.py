@@ -39,6 +39,7 @@ def test_library_whose_private_methods_are_overridden_is_pinned(library: str, pi
         (driver.Consumer, "force_commit"),
         (driver.Consumer, "perform_seek"),
         (driver.Consumer, "resume_partitions"),
+        (driver.Consumer, "stop_flow"),
         (driver.Consumer, "wait_empty"),
         (driver.Consumer, "maybe_wait_for_commit_to_finish"),
         (driver.Consumer, "verify_all_partitions_active"),

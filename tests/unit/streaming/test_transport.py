@@ -87,3 +87,18 @@ async def test_records_below_the_place_of_the_seek_are_not_handed_out_twice(
     await fetching.answer(5, 6, 7, seeks=0)
     await fetching.hand_out
     assert fetching.handed_out == [6, 7]
+
+
+async def test_wait_for_room_in_a_queue_ends_when_the_flow_stops(fetching: Fetching) -> None:
+    async def wait_for_room(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    fetching.consumer.callback = wait_for_room
+    await fetching.answer(5, seeks=0)
+    assert not fetching.hand_out.done()
+    fetching.consumer.stop_flow()
+    fetching.consumer.stop_flow()
+    async with asyncio.timeout(1):
+        await fetching.hand_out
+    fetching.consumer.resume_flow()
+    fetching.consumer.stop_flow()  # Nothing waits now.
