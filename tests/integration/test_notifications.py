@@ -159,7 +159,7 @@ async def test_missed_notifications_follow_after_a_disconnect(
         cursor = (await first.until_type("notification"))["cursor"]
     for n in (1, 2):
         await notify(http, one, user, n=n)
-    async with websocket(two, user) as second:
+    async with websocket(two, user, is_back=True) as second:
         await second.send("resume", id=1, user=cursor)
         assert (await second.until_type("resumed"))["recovered"] == "log"
         await second.until_type("notification", 2)

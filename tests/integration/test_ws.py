@@ -8,9 +8,12 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 
 from app.clients import Database
+from app.errors import Unavailable
 from app.keys import channel_stream, user_stream
 from app.settings import load
 from tests.support.realtime import Realtime, WsClient, serve
+from web.transports import ws
+from web.waiting import Counts
 
 
 @pytest.fixture
@@ -69,11 +72,77 @@ async def test_user_events_reach_all_connections_of_the_user_alone(realtime: Rea
             await other.next(0.2)
 
 
-async def test_user_event_before_the_first_op_is_not_lost(realtime: Realtime) -> None:
+async def test_user_event_before_the_first_op_is_told_behind_it(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ws, "FIRST_OP_SECONDS", 60)
     async with WsClient(realtime.url) as client:
         await client.until("hello")
         await realtime.notify(user_stream("u1"))
-        assert (await client.until("notification"))["seq"] == 1
+        await client.say("ping")
+        assert {frame["type"] for frame in await client.events(2)} == {"pong", "notification"}
+
+
+async def test_user_event_is_told_at_last_to_who_says_nothing(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ws, "FIRST_OP_SECONDS", 0.1)
+    async with WsClient(realtime.url) as client:
+        await client.until("hello")
+        await realtime.notify(user_stream("u1"))
+        assert (await client.next())["seq"] == 1
+
+
+async def test_user_event_waits_for_who_comes_back_over_a_slow_link(realtime: Realtime) -> None:
+    async with WsClient(realtime.url) as client:
+        cursor = (await client.until("hello"))["userCursor"]
+    await realtime.notify(user_stream("u1"))
+    async with WsClient(realtime.url) as client:
+        await client.until("hello")
+        await realtime.notify(user_stream("u1"))
+        with pytest.raises(TimeoutError):
+            await client.next(1.05)
+    async with WsClient(realtime.url) as client:
+        await client.say("resume", user=cursor)
+        await client.until("resumed")
+        assert [frame["seq"] for frame in await client.events(2)] == [1, 2]
+
+
+async def test_user_event_is_not_told_before_a_resume_that_was_refused_comes_again(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise Unavailable("redis")
+
+    async with WsClient(realtime.url) as client:
+        cursor = (await client.until("hello"))["userCursor"]
+    await realtime.notify(user_stream("u1"))
+    async with WsClient(realtime.url) as client:
+        await client.until("hello")
+        with monkeypatch.context() as patch:
+            patch.setattr("web.ops.streams.decide", refuse)
+            await client.say("resume", user=cursor)
+            assert (await client.next())["code"] == "unavailable"
+        await realtime.notify(user_stream("u1"))
+        await client.say("resume", user=cursor)
+        frames = await client.events(3)
+    assert [(frame["type"], frame.get("seq")) for frame in frames] == [
+        ("resumed", None), ("notification", 1), ("notification", 2),
+    ]  # fmt: skip
+
+
+async def test_client_that_cannot_be_greeted_is_closed(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: str) -> Counts:
+        raise ValueError("no counts")
+
+    monkeypatch.setattr(realtime.gateway.waiting, "of_user", fail)
+    async with WsClient(realtime.url) as client:
+        assert await client.closed() == 4000
+    async with asyncio.timeout(1):
+        while realtime.hub.connections:
+            await asyncio.sleep(0.01)
 
 
 async def test_leave_when_messages_follow_gets_none(realtime: Realtime) -> None:

@@ -78,8 +78,10 @@ class WebSocket(Listener):
 
 
 @asynccontextmanager
-async def websocket(url: str, user: str = "watcher") -> AsyncIterator[WebSocket]:
-    """Open a WebSocket as `user`, and wait for its `hello`."""
+async def websocket(
+    url: str, user: str = "watcher", *, is_back: bool = False
+) -> AsyncIterator[WebSocket]:
+    """Open a WebSocket as `user`, and wait for its `hello`. Who is not back goes live at once."""
     parameters = {"userId": user, "userName": user.title()}
     async with (
         aiohttp.ClientSession() as session,
@@ -89,6 +91,8 @@ async def websocket(url: str, user: str = "watcher") -> AsyncIterator[WebSocket]
         reading = asyncio.create_task(client.read())
         try:
             await client.until_type("hello")
+            if not is_back:
+                await client.send("ping")
             yield client
         finally:
             reading.cancel()

@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 BAD_FRAMES: Final = 10
 BAD_FRAMES_SECONDS: Final = 60.0
-FIRST_OP_SECONDS: Final = 1.0
+FIRST_OP_SECONDS: Final = 5.0
+"""The user's own stream waits so long for a client to say that it comes back, and from where. Were
+it given what is new before that, it would get it twice and out of order, and would have lost what
+it missed if the connection broke in between. So it is a round trip of the slowest link."""
 OPS_WAITING: Final = 64
 """A client that sends more ops than are handled is read no further."""
 NORMAL: Final = 1000
@@ -57,7 +60,15 @@ async def websocket(request: web.Request) -> web.StreamResponse:
 class WsConnection(Connection, asyncio.Protocol):
     """A client's WebSocket, and the protocol on its transport."""
 
-    __slots__ = ("_bad_frames", "_drained", "_gateway", "_is_working", "_parser", "_waiting")
+    __slots__ = (
+        "_bad_frames",
+        "_drained",
+        "_gateway",
+        "_is_working",
+        "_own_start",
+        "_parser",
+        "_waiting",
+    )
 
     transport_name = "ws"
 
@@ -72,6 +83,8 @@ class WsConnection(Connection, asyncio.Protocol):
         self._is_working = True
         self._drained: asyncio.Future[None] | None = None
         self._bad_frames: list[float] | None = None
+        # Where the client stands in its own stream, until that goes live.
+        self._own_start: Start | None = None
 
     def start(self) -> None:
         """Greet the client; what it has sent waits until then."""
@@ -146,17 +159,12 @@ class WsConnection(Connection, asyncio.Protocol):
             self.shut(UNKNOWN_ERROR)
 
     async def _begin(self) -> None:
-        own = await self._greet()
-        if own is None:
-            await self._work()
+        try:
+            self._own_start = await self._greet()
+        except Exception as error:  # noqa: BLE001 - fail logs it; the client comes back
+            self.fail(error)
             return
-        # A client that comes back says so in its first frame, with its cursor. Were it given what
-        # is new before that, it would get it twice, and out of order.
-        if self._waiting:
-            await self._handle(self._waiting.pop(0))
-            self._begin_own(own)
-        else:
-            self._schedule_own(own)
+        self._schedule_own()
         await self._work()
 
     async def _greet(self) -> Start | None:
@@ -180,37 +188,45 @@ class WsConnection(Connection, asyncio.Protocol):
         self.send(hello(self, start, counts))
         return start
 
-    def _begin_own(self, own: Start) -> None:
+    def _begin_own(self) -> None:
+        own, self._own_start = self._own_start, None
+        if own is None or self.is_closed:
+            return
         is_resumed = own.stream in self.replays or self in own.stream.followers
-        if not is_resumed and not self.is_closed:
+        if not is_resumed:
             follow(self._gateway.hub, self, [own])
 
-    def _begin_own_unless_busy(self, own: Start) -> None:
+    def _begin_own_unless_busy(self) -> None:
         if self._is_working:  # Perhaps with the very op that says where to begin.
-            self._schedule_own(own)
+            self._schedule_own()
         else:
-            self._begin_own(own)
+            self._begin_own()
 
-    def _schedule_own(self, own: Start) -> None:
-        asyncio.get_running_loop().call_later(FIRST_OP_SECONDS, self._begin_own_unless_busy, own)
+    def _schedule_own(self) -> None:
+        if self._own_start is not None and not self.is_closed:
+            asyncio.get_running_loop().call_later(FIRST_OP_SECONDS, self._begin_own_unless_busy)
 
     async def _work(self) -> None:
         """Handle what waits, in order."""
         try:
             while self._waiting and not self.is_closed:
-                await self._handle(self._waiting.pop(0))
+                is_done = await self._handle(self._waiting.pop(0))
+                # A `resume` that was refused is about to come again.
+                if is_done and self._own_start is not None:
+                    self._begin_own()
                 if len(self._waiting) == OPS_WAITING // 2 and not self.transport.is_closing():
                     self.transport.resume_reading()
         finally:
             self._is_working = False
 
-    async def _handle(self, text: str | None) -> None:
+    async def _handle(self, text: str | None) -> bool:
+        """Handle a frame; return whether it was an op, and was not refused."""
         try:
             op, fields, op_id = read(text)
         except BadFrame as bad:
             Call(self._gateway, self, bad.id).refuse(bad.error)
             self._count_bad_frame()
-            return
+            return False
         call = Call(self._gateway, self, op_id)
         try:
             await op.handle(call, fields)
@@ -218,6 +234,8 @@ class WsConnection(Connection, asyncio.Protocol):
             if describe(error).code == "internal":
                 log.exception("op_failed", extra={"connection": self.id})
             call.refuse(error)
+            return False
+        return True
 
     def _count_bad_frame(self) -> None:
         now = time.monotonic()
