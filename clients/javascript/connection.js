@@ -13,12 +13,17 @@ const PROBE_MS = 4_000;
 const OFFLINE_PROBE_MS = 1_000;
 /** A connection that lived so long was a good one: the next delay is the shortest again. */
 const GOOD_MS = 10_000;
+/** Until `hello` tells them. */
 const DEFAULT_HEARTBEAT_SECONDS = 25;
+const DEFAULT_FRAME_BYTES = 64 * 1024;
 /** Not authenticated in time, a bad token, revoked: to come back would change nothing. */
 const FINAL_CODES = new Set([4003, 4004, 4011]);
 const TEMPORARY_CODES = new Set(["unavailable", "rate_limited", "internal", "disconnected"]);
 
-/** What the gateway refused, by the code of its problem; `disconnected` is our own. */
+/**
+ * What the gateway refused, by the code of its problem; `disconnected` is our own, and so is
+ * `too_large` of a frame.
+ */
 export class RequestError extends Error {
   /**
    * @param {string} code
@@ -40,7 +45,8 @@ export class RequestError extends Error {
 }
 
 /**
- * Events: `open` (send what must come first), `frame` (`detail`: the frame), `state`.
+ * Events: `open` (send what must come first), `frame` (`detail`: the frame; not an error that a
+ * request is rejected with), `state`.
  *
  * `state`: `connecting`, `online`, `waiting` (tries again at `retryAtMs`), `refused` (never tries
  * again), `stopped`.
@@ -55,6 +61,7 @@ export class Connection extends EventTarget {
   /** @type {WebSocket | null} */
   #socket = null;
   #heartbeatSeconds = DEFAULT_HEARTBEAT_SECONDS;
+  #frameBytes = DEFAULT_FRAME_BYTES;
   #attempts = 0;
   #onlineSinceMs = 0;
   #heardAtMs = 0;
@@ -105,6 +112,11 @@ export class Connection extends EventTarget {
     const id = this.#nextId++;
     const frame = JSON.stringify({ op, id, ...fields });
     return new Promise((resolve, reject) => {
+      // The gateway would close the connection, and the next one would begin with the same frame.
+      if (new TextEncoder().encode(frame).length > this.#frameBytes) {
+        reject(new RequestError("too_large", "This is too long to be sent."));
+        return;
+      }
       if (!this.isOpen && (!isRepeated || this.state === "stopped" || this.state === "refused")) {
         reject(new RequestError("disconnected"));
         return;
@@ -146,8 +158,11 @@ export class Connection extends EventTarget {
     const request = this.#waiting.get(frame.id);
     if (request) {
       this.#waiting.delete(frame.id);
-      if (frame.type === "error") request.reject(errorOf(frame));
-      else request.resolve(frame);
+      if (frame.type === "error") {
+        request.reject(errorOf(frame));
+        return;
+      }
+      request.resolve(frame);
     }
     this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
   }
@@ -155,6 +170,7 @@ export class Connection extends EventTarget {
   #greet(hello) {
     clearTimeout(this.#connectTimer);
     this.#heartbeatSeconds = hello.heartbeatSeconds ?? DEFAULT_HEARTBEAT_SECONDS;
+    this.#frameBytes = hello.limits?.frameBytes ?? DEFAULT_FRAME_BYTES;
     this.#onlineSinceMs = Date.now();
     this.#listenForSilence();
     this.#setState("online");

@@ -32,6 +32,8 @@ export class HubbubClient extends EventTarget {
   #rest;
   #connection;
   #outbox;
+  /** How many connections there were. */
+  #connections = 0;
   /** Where the user's own stream stands. @type {string | null} */
   #cursor = null;
   /** The questions what is unread: the one that was asked, and the next. */
@@ -160,13 +162,26 @@ export class HubbubClient extends EventTarget {
     this.#connection.request("typing", { channelId }, { isRepeated: false }).catch(() => {});
   }
 
-  /** Mark a channel read up to its newest message; nothing is done while `read` is unknown. */
+  /**
+   * Mark a channel read up to its newest message; nothing is done while `read` is unknown. It counts
+   * as read at once, and is said again until the gateway has taken it.
+   */
   async markRead(channelId) {
     const channel = this.channels.get(channelId);
-    if (channel.read === null || channel.read >= channel.number) return;
-    channel.markRead({ read: channel.number, mentions: 0, number: channel.number });
+    const { number } = channel;
+    if (channel.read === null || channel.read >= number) return;
+    channel.markRead({ read: number, mentions: 0, number });
     this.#changed(channel);
-    await this.#connection.request("read", { channelId, number: channel.number });
+    // What is read further meanwhile is said by itself.
+    while (channel.read === number && this.channels.get(channelId) === channel) {
+      try {
+        await this.#connection.request("read", { channelId, number });
+        return;
+      } catch (error) {
+        if (!error.isTemporary || error.code === "disconnected") throw error;
+        await sleep(error.retryAfterSeconds);
+      }
+    }
   }
 
   /** Load the page before the oldest message; return whether there was one. */
@@ -213,6 +228,7 @@ export class HubbubClient extends EventTarget {
 
   /** Go on where the last connection ended; it must be the first thing that a new one is told. */
   #resume() {
+    this.#connections += 1;
     const channels = {};
     const fresh = [];
     for (const channel of this.channels.values()) {
@@ -224,7 +240,9 @@ export class HubbubClient extends EventTarget {
       this.#connection
         .request("resume", { ...user, channels }, { isRepeated: false })
         .catch((error) => {
-          if (error.code !== "disconnected" && !error.channelId) this.#connection.retry();
+          const channel = this.channels.get(error.channelId);
+          if (channel) this.#enterLater(channel, error.retryAfterSeconds);
+          else if (error.code !== "disconnected" && !error.channelId) this.#connection.retry();
         });
     }
     for (const channel of fresh) this.#enter(channel);
@@ -247,8 +265,11 @@ export class HubbubClient extends EventTarget {
   }
 
   async #enterLater(channel, seconds) {
+    const connection = this.#connections;
     await sleep(seconds);
-    if (this.channels.has(channel.id) && this.#connection.isOpen) this.#enter(channel);
+    // A new connection has begun with all of them.
+    const isCurrent = connection === this.#connections;
+    if (isCurrent && this.channels.get(channel.id) === channel) this.#enter(channel);
   }
 
   #handle(frame) {
@@ -266,6 +287,7 @@ export class HubbubClient extends EventTarget {
       case "resync":
         return channel ? this.#reload(channel) : this.#reloadUser();
       case "error":
+        // One channel more that a `resume` could not go on with.
         return channel && this.#enterLater(channel, frame.retryAfter ?? 1);
       case "notification":
       case "notifications_read":

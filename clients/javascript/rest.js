@@ -3,6 +3,8 @@
 import { RequestError } from "./connection.js";
 
 const PAGE_LENGTH = 50;
+/** A gateway answers sooner, if only that it cannot. */
+const ANSWER_MS = 15_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 
@@ -37,18 +39,20 @@ export class Rest {
    * @throws {RequestError}
    */
   async fetch(path, { method = "GET", body } = {}) {
-    let response;
+    let response, text;
     try {
       response = await fetch(this.address(path), {
         method,
         headers: body ? { "Content-Type": "application/json" } : {},
         body: body && JSON.stringify(body),
+        signal: AbortSignal.timeout(ANSWER_MS),
       });
+      text = await response.text();
     } catch {
       throw new RequestError("disconnected");
     }
-    if (response.ok) return response.status === 204 ? null : response.json();
-    const problem = await response.json().catch(() => ({}));
+    if (response.ok) return text ? JSON.parse(text) : null;
+    const problem = problemOf(text);
     throw new RequestError(problem.code ?? "internal", problem.detail, {
       retryAfterSeconds: Number(response.headers.get("Retry-After")) || undefined,
     });
@@ -66,6 +70,15 @@ export class Rest {
       }
     }
     return null;
+  }
+}
+
+/** What a gateway says of an error; a proxy before it may say anything. */
+function problemOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
   }
 }
 

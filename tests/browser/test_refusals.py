@@ -1,0 +1,205 @@
+"""What the JavaScript client does when it is refused, or not answered; the gateway is a script."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, WebSocketRoute
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+URL: Final = "http://gateway.test/"
+FILES: Final = Path(__file__).parents[2] / "clients/javascript"
+HELLO: Final = {"userCursor": "u", "heartbeatSeconds": 25, "notifications": 0,
+                "limits": {"frameBytes": 1000}}  # fmt: skip
+AWAY: Final = {"type": "error", "code": "unavailable", "detail": "it is away", "retryAfter": 0.05}
+
+Frame = dict[str, Any]
+"""What a client or a gateway says."""
+
+
+def joined(channel_id: str) -> Frame:
+    return {"type": "joined", "channelId": channel_id, "cursor": "c", "recovered": "log",
+            "activeUsers": [], "activeCount": 0}  # fmt: skip
+
+
+def acknowledge(_: Frame) -> list[Frame]:
+    return [{"type": "ack"}]
+
+
+class ScriptedGateway:
+    """Answers an op as `answers` says, else with `ack`, and the REST API as `pages` says."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Callable[[Frame], list[Frame]]] = {}
+        self.pages: dict[str, Frame | None] = {"unread": {"channels": []}}
+        self.said: list[Frame] = []
+        self.sockets: list[WebSocketRoute] = []
+        self.has_ignored = asyncio.Event()
+
+    def connect(self, socket: WebSocketRoute) -> None:
+        self.sockets.append(socket)
+        socket.on_message(lambda text: self._answer(socket, json.loads(text)))
+        self.send({"type": "hello", **HELLO})
+
+    def send(self, frame: Frame) -> None:
+        self.sockets[-1].send(json.dumps(frame))
+
+    async def serve(self, route: Route) -> None:
+        """A file of the client, or a page of the API; None: no answer at all."""
+        path = route.request.url.partition("?")[0].removeprefix(URL)
+        if path.startswith("client/"):
+            await route.fulfill(path=FILES / path.removeprefix("client/"))
+        elif path.startswith("api/"):
+            page = self.pages.get(path.rpartition("/")[2], {"items": [], "next": None, "unread": 0})
+            if page is None:
+                self.has_ignored.set()
+            else:
+                await route.fulfill(json=page)
+        else:
+            await route.fulfill(body="", content_type="text/html")
+
+    def count(self, op: str) -> int:
+        return sum(frame["op"] == op for frame in self.said)
+
+    async def wait_for(self, op: str, count: int = 1) -> None:
+        async with asyncio.timeout(10):
+            while self.count(op) < count:
+                await asyncio.sleep(0.005)
+
+    def _answer(self, socket: WebSocketRoute, frame: Frame) -> None:
+        self.said.append(frame)
+        for answer in self.answers.get(frame["op"], acknowledge)(frame):
+            socket.send(json.dumps({"id": frame["id"], **answer}))
+
+
+@pytest.fixture
+def gateway() -> ScriptedGateway:
+    return ScriptedGateway()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser, gateway: ScriptedGateway) -> AsyncIterator[Page]:
+    """A page with a client that is about to connect: `client`."""
+    page = await browser.new_page()
+    page.set_default_timeout(10_000)
+    await page.route("**/*", gateway.serve)
+    await page.route_web_socket("**/ws?*", gateway.connect)
+    await page.goto(URL)
+    await page.evaluate("""async () => {
+        const { HubbubClient } = await import("/client/hubbub.js");
+        globalThis.client = new HubbubClient({ user: { id: "u1", name: "Anna" } });
+    }""")
+    yield page
+    await page.close()
+
+
+async def test_join_that_is_refused_is_tried_again_once_at_a_time(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    gateway.answers["join_channel"] = lambda frame: [{**AWAY, "channelId": frame["channelId"]}]
+    await page.evaluate("client.join('general'); client.connect()")
+    await gateway.wait_for("join_channel")
+    await asyncio.sleep(0.5)
+    assert 4 <= gateway.count("join_channel") <= 12
+
+
+async def test_join_that_is_refused_for_good_is_not_tried_again(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    refusal = {"type": "error", "code": "forbidden", "detail": "it is private", "retryAfter": 0.05}
+    gateway.answers["join_channel"] = lambda frame: [{**refusal, "channelId": frame["channelId"]}]
+    await page.evaluate("client.join('general'); client.connect()")
+    await page.wait_for_function("client.channels.get('general').refusal === 'it is private'")
+    await asyncio.sleep(0.2)
+    assert gateway.count("join_channel") == 1
+
+
+async def test_channels_that_a_resume_refuses_are_joined_later(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    gateway.answers["join_channel"] = lambda frame: [joined(frame["channelId"])]
+    gateway.answers["resume"] = lambda frame: [
+        {**AWAY, "channelId": it} for it in frame["channels"]
+    ]
+    await page.evaluate("client.join('a'); client.join('b'); client.connect()")
+    await gateway.wait_for("join_channel", 2)
+    await page.wait_for_function("[...client.channels.values()].every((it) => it.cursor)")
+    await gateway.sockets[0].close()
+    await gateway.wait_for("resume")
+    await gateway.wait_for("join_channel", 4)
+    await asyncio.sleep(0.2)
+    assert [it["channelId"] for it in gateway.said if it["op"] == "join_channel"] == ["a", "b"] * 2
+    assert len(gateway.sockets) == 2
+
+
+async def test_frame_that_is_too_large_is_refused_and_the_connection_stays(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    def close(frame: Frame) -> list[Frame]:
+        # As a gateway does with what is longer than `limits.frameBytes`.
+        if len(json.dumps(frame, ensure_ascii=False).encode()) > 1000:
+            asyncio.ensure_future(gateway.sockets[-1].close(code=1009))  # noqa: RUF006
+            return []
+        return acknowledge(frame)
+
+    gateway.answers["edit_message"] = close
+    await page.evaluate("client.connect()")
+    await page.wait_for_function("client.state === 'online'")
+    async with asyncio.timeout(10):
+        edit = "client.edit('m1', 'é'.repeat(500)).catch((error) => error.code)"
+        assert await page.evaluate(edit) == "too_large"
+        assert (await page.evaluate("client.edit('m1', 'short')"))["type"] == "ack"
+    assert len(gateway.sockets) == 1
+
+
+async def test_draft_that_is_too_large_fails_and_the_next_is_sent(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    accepted = {"type": "accepted", "message": {"id": "m1", "rev": 1, "number": None}}
+    gateway.answers["join_channel"] = lambda frame: [joined(frame["channelId"])]
+    gateway.answers["send_message"] = lambda _: [accepted]
+    await page.evaluate("client.join('a'); client.connect()")
+    await page.wait_for_function("client.channels.get('a').cursor !== null")
+    await page.evaluate("client.send('a', 'x'.repeat(1000)); client.send('a', 'short')")
+    await page.wait_for_function("client.channels.get('a').drafts.at(-1).state === 'accepted'")
+    states = await page.evaluate("client.channels.get('a').drafts.map((it) => it.state)")
+    assert states == ["failed", "accepted"]
+
+
+async def test_read_mark_that_is_refused_is_said_again_until_it_is_taken(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    answers = iter([AWAY, AWAY])
+    unread = {"channelId": "a", "read": 1, "mentions": 0, "number": 3}
+    gateway.answers["join_channel"] = lambda frame: [joined(frame["channelId"])]
+    gateway.answers["read"] = lambda _: [next(answers, {"type": "ack"})]
+    gateway.pages["unread"] = {"channels": [unread]}
+    await page.evaluate("client.connect()")
+    await page.wait_for_function("client.channels.get('a')?.unread === 2")
+    # Nobody looks at its end, as the page does not.
+    await page.evaluate("{ client.markRead('a').catch(() => {}) }")
+    await gateway.wait_for("read", 3)
+    await asyncio.sleep(0.2)
+    assert [it["number"] for it in gateway.said if it["op"] == "read"] == [3, 3, 3]
+
+
+async def test_question_that_is_never_answered_is_asked_again(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    gateway.pages["unread"] = None
+    # Nobody waits for fifteen seconds here.
+    await page.evaluate("""{
+        const timeout = AbortSignal.timeout.bind(AbortSignal);
+        AbortSignal.timeout = (ms) => timeout(ms / 100);
+    }""")
+    await page.evaluate("client.connect()")
+    await asyncio.wait_for(gateway.has_ignored.wait(), 10)
+    gateway.pages["unread"] = {
+        "channels": [{"channelId": "a", "read": 1, "mentions": 0, "number": 3}]
+    }
+    await page.wait_for_function("client.channels.get('a')?.unread === 2")
