@@ -1,5 +1,5 @@
 -- KEYS  log, meta, cache list (a user's stream: a key that never exists)
--- ARGV  1 server  2 fresh epoch  3 floor or ''  4 meta ttl  5 live channel  6 now (ms)
+-- ARGV  1 run_id  2 fresh epoch  3 floor or ''  4 meta ttl  5 live channel  6 now (ms)
 --       7 guard field  8 incarnation  9 log length  10 log ttl  11 cache length  12 cache ttl
 --       then per entry: offset, number or '', cache change, id prefix, rev, head, data, message,
 --       the number that the stream must have reached

@@ -32,7 +32,7 @@ class Script:
 
 
 Call = tuple[Script, Sequence[str], Sequence[bytes | str | int]]
-"""A script, its keys, and its arguments without the first: the server's id is put before them."""
+"""A script, its keys, and its arguments without the first: the `run_id` is put before them."""
 
 Waiting = tuple[Sequence[Call], asyncio.Future[list[Any]]]
 """One caller's calls, and where their answers go."""
@@ -48,14 +48,10 @@ class ScriptConnection:
     def __init__(self, redis: Redis) -> None:
         self._pool = redis.connection_pool
         self._connection: AbstractConnection | None = None
-        self._server = ""
+        self._run_id = ""
+        self._loaded: set[Script] = set()
         self._waiting: deque[Waiting] = deque()
         self._running: asyncio.Task[None] | None = None
-
-    @property
-    def server(self) -> str:
-        """The `run_id` of the server this connection reached, or an empty string."""
-        return self._server if self._connection is not None else ""
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         """Run `calls` in order in one round trip and return their answers.
@@ -102,9 +98,7 @@ class ScriptConnection:
         answers = await self._send(connection, calls)
         for index, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
-                text = calls[index][0].text
-                await connection.send_command("SCRIPT", "LOAD", text)
-                await connection.read_response()
+                self._loaded.discard(calls[index][0])
                 answers[index : index + 1] = await self._send(connection, [calls[index]])
         return answers
 
@@ -112,11 +106,17 @@ class ScriptConnection:
         if not connection.is_connected:
             # redis-py would connect again by itself, to whatever server is there now.
             raise RedisConnectionError("the connection is lost")
-        commands = [
-            ("EVALSHA", script.sha, len(keys), *keys, self._server, *arguments)
+        # Ahead of all calls: one that came late would run behind those that follow it.
+        missing = {script for script, _, _ in calls} - self._loaded
+        commands: list[tuple[Any, ...]] = [("SCRIPT", "LOAD", script.text) for script in missing]
+        commands += [
+            ("EVALSHA", script.sha, len(keys), *keys, self._run_id, *arguments)
             for script, keys, arguments in calls
         ]
         await connection.send_packed_command(connection.pack_commands(commands))
+        for _ in missing:
+            await connection.read_response()
+        self._loaded |= missing
         answers: list[Any] = []
         for _ in calls:
             try:
@@ -129,14 +129,12 @@ class ScriptConnection:
         if self._connection is not None and self._connection.is_connected:
             return self._connection
         await self.disconnect()
+        self._loaded.clear()
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_command("INFO", "server")
-            self._server = _run_id(await connection.read_response())
-            for script in (APPEND, POSITION, READ, FILL):
-                await connection.send_command("SCRIPT", "LOAD", script.text)
-                await connection.read_response()
+            self._run_id = _run_id_of(await connection.read_response())
         except BaseException:
             await connection.disconnect()
             raise
@@ -181,7 +179,7 @@ def _fail(trip: Iterable[Waiting], error: Exception) -> None:
             waiter.set_exception(type(error)(*error.args))
 
 
-def _run_id(info: Any) -> str:
+def _run_id_of(info: Any) -> str:
     text = info if isinstance(info, str) else bytes(info).decode()
     for line in text.splitlines():
         if line.startswith("run_id:"):

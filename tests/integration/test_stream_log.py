@@ -1,14 +1,17 @@
 """The stream log on a real Redis."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import orjson
 import pytest
 from redis.asyncio import Redis as RedisClient
+from redis.exceptions import ResponseError
 
 from app.keys import StreamKey, channel_stream
 from app.stream_log.cursor import Cursor, Position, position_of
 from app.stream_log.log import Append, Entry, Source, StreamLog
+from app.stream_log.scripts import Call, Script
 from dev.servers import Redis
 
 SOURCE = Source("messages", 0, "aaaaaaaa")
@@ -145,6 +148,82 @@ async def test_epoch_changes_when_redis_is_another_run(
         assert await client.exists(STREAM.name) == 0
         await log.close()
         await client.aclose()
+
+
+@pytest.fixture
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Redis, Redis]]:
+    """Two servers that can follow one another."""
+    with (
+        Redis(tmp_path_factory.mktemp("redis")) as one,
+        Redis(tmp_path_factory.mktemp("redis")) as other,
+    ):
+        yield one, other
+
+
+async def follow(replica: RedisClient, port: int) -> None:
+    # Redis does not end while it writes its first file after that.
+    await replica.config_set("appendonly", "no")
+    await replica.replicaof("127.0.0.1", str(port))
+    async with asyncio.timeout(20):
+        while (await replica.info("replication"))["master_link_status"] != "up":
+            await asyncio.sleep(0.02)
+
+
+async def test_epoch_changes_when_redis_lost_writes_as_a_replica_in_between(
+    pair: tuple[Redis, Redis],
+) -> None:
+    one, other = (RedisClient(host="127.0.0.1", port=server.port) for server in pair)
+    log = StreamLog(one, no_numbers)
+    await follow(other, pair[0].port)
+    await log.append(SOURCE, [Append(STREAM, [created(0, 1)], 0)])
+    await one.wait(1, 5000)
+    await other.replicaof("NO", "ONE")
+    await log.append(SOURCE, [Append(STREAM, [created(1, 2)], None)])
+    seen = await log.position(STREAM)
+    await follow(one, pair[1].port)
+    await one.replicaof("NO", "ONE")
+    # Over the connection that was there all the time.
+    after = await log.position(STREAM)
+    assert after.epoch != seen.epoch
+    assert after == await log.position(STREAM)
+    assert await log.read(STREAM, seen.epoch, seen.seq) is None
+    await log.close()
+    await one.aclose()
+    await other.aclose()
+
+
+async def test_epoch_changes_once_when_a_replica_is_promoted(pair: tuple[Redis, Redis]) -> None:
+    one, other = (RedisClient(host="127.0.0.1", port=server.port) for server in pair)
+    await follow(other, pair[0].port)
+    log, promoted = StreamLog(one, no_numbers), StreamLog(other, no_numbers)
+    await log.append(SOURCE, [Append(STREAM, [created(0, 1)], 0)])
+    before = await log.position(STREAM)
+    await one.wait(1, 5000)
+    with pytest.raises(ResponseError, match=r"(?i)read ?only"):
+        await promoted.position(STREAM)
+    await other.replicaof("NO", "ONE")
+    after = await promoted.position(STREAM)
+    assert after.epoch != before.epoch
+    await promoted.append(SOURCE, [Append(STREAM, [created(1, 2)], None)])
+    await follow(one, pair[1].port)
+    assert (await promoted.position(STREAM)).epoch == after.epoch
+    for each in (log, promoted):
+        await each.close()
+    await one.aclose()
+    await other.aclose()
+
+
+async def test_what_goes_ahead_of_an_append_does_so_on_a_redis_that_knows_no_script(
+    redis: RedisClient,
+) -> None:
+    await redis.script_flush()
+    look = Script("redis.call('SET', KEYS[1], redis.call('EXISTS', KEYS[2]))")
+    log = StreamLog(redis, no_numbers)
+    ahead: Call = (look, ("seen", STREAM.log), ())
+    await log.append(SOURCE, [Append(STREAM, [created(0, 1)], 0)], [ahead])
+    assert await redis.get("seen") == b"0"
+    assert (await log.position(STREAM)).seq == 1
+    await log.close()
 
 
 async def test_fill_only_at_the_position_it_was_read_at(log: StreamLog, redis: RedisClient) -> None:
