@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from datetime import datetime
 from typing import Final
 
 GIVEN_ID: Final = r"[A-Za-z0-9_.:-]{1,64}"
@@ -22,6 +23,12 @@ def is_given_id(value: str) -> bool:
 def is_message_id(value: str) -> bool:
     """Whether `value` has the form of an id made by `new_id`."""
     return _message_id.fullmatch(value) is not None
+
+
+def first_id(time: datetime) -> str:
+    """Return what no id that was made at `time`, or later, is below."""
+    digits = f"{int(time.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
 
 
 _latest = 0

@@ -7,8 +7,10 @@ from pymongo import ASCENDING, DESCENDING
 
 from app.archive.documents import Document
 from app.clients import Database
+from app.ids import first_id
 
 _IDS_PER_QUERY = 1000
+_MESSAGES_PER_QUERY = 100_000
 
 
 class ChannelArchive:
@@ -40,11 +42,24 @@ class ChannelArchive:
         return await self._messages.find(query).sort("number", DESCENDING).to_list(count)
 
     async def changed_since(self, since: datetime) -> Sequence[Document]:
-        """Return the messages that were changed since a time, with what tells their state."""
-        query = {"channelId": self._channel_id, "changedAt": {"$gte": since}}
-        fields = ("createdAt", "changedAt", "pendingSince", "deadLettered")
-        found = self._messages.find(query, dict.fromkeys(fields, 1)).hint("channel_changed")
-        return await found.to_list(None)
+        """Return the messages sent or changed since a time, with what tells their state."""
+        fields = dict.fromkeys(("createdAt", "changedAt", "pendingSince", "deadLettered"), 1)
+        own = {"channelId": self._channel_id}
+        query = {**own, "changedAt": {"$gte": since}, "rev": {"$gt": 1}}
+        found = await self._messages.find(query, fields).hint("channel_changes").to_list(None)
+        documents = {document["_id"]: document for document in found}
+        # Among those of all channels: no index has a channel's messages that were lost before they
+        # had a number. In parts, each of which MongoDB reads in time.
+        start: str | None = first_id(since)
+        while start is not None:
+            rest = self._messages.find({"_id": {"$gte": start}}, {"_id": 1}).sort("_id", ASCENDING)
+            following = await rest.skip(_MESSAGES_PER_QUERY).to_list(1)
+            end = following[0]["_id"] if following else None
+            ids = {"$gte": start} if end is None else {"$gte": start, "$lt": end}
+            async for document in self._messages.find({**own, "_id": ids}, fields).hint("_id_"):
+                documents[document["_id"]] = document
+            start = end
+        return list(documents.values())
 
     async def numbers_of(self, message_ids: Collection[str]) -> dict[str, int | None]:
         """Return the number of each of these messages that has a document in this channel."""

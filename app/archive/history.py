@@ -37,7 +37,7 @@ class History:
             "rev": {"$gt": 1},
         }
         # Without the hint the index of numbers may be taken, and all of a channel's life read.
-        found = self._messages.find(query, {"_id": 1}).hint("channel_changed").limit(limit)
+        found = self._messages.find(query, {"_id": 1}).hint("channel_changes").limit(limit)
         return [document["_id"] async for document in found]
 
     async def find(self, message_ids: Sequence[str]) -> Sequence[Document]:

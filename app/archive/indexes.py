@@ -1,10 +1,16 @@
 """The indexes, made by `release`; making one that is there does nothing."""
 
+from typing import Final
+
 from app.clients import Database
+
+_FORMER: Final = "channel_changed"
+"""What `channel_changes` has replaced: it had all messages."""
 
 
 async def ensure_indexes(database: Database) -> None:
-    """Make the indexes that the queries and the uniqueness of numbers and keys rest on."""
+    """Make the indexes that the queries and the uniqueness of numbers and keys rest on, then drop
+    the one that no query needs any more."""
     messages = database["messages"]
     # Two workers that number one channel meet here, and nowhere later.
     await messages.create_index(
@@ -19,7 +25,15 @@ async def ensure_indexes(database: Database) -> None:
         unique=True,
         partialFilterExpression={"idempotencyKey": {"$exists": True}},
     )
-    await messages.create_index([("channelId", 1), ("changedAt", 1)], name="channel_changed")
+    # Without what was never changed since it was sent: a history finds that by its numbers, and the
+    # time of a cursor is the client's own word.
+    await messages.create_index(
+        [("channelId", 1), ("changedAt", 1)],
+        name="channel_changes",
+        partialFilterExpression={"rev": {"$gt": 1}},
+    )
+    if _FORMER in await messages.index_information():
+        await messages.drop_index(_FORMER)
     # The channel is in it so that the reconciler finds its own channels without their documents.
     await messages.create_index(
         [("pendingSince", 1), ("channelId", 1)],

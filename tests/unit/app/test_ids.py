@@ -1,11 +1,12 @@
 """Ids ascend in the order in which they are made."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from app.ids import is_message_id, new_id
+from app.ids import first_id, is_message_id, new_id
 
 
 def test_ids_ascend_within_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +32,8 @@ def test_id_is_a_uuid_of_version_7_that_tells_the_time() -> None:
         assert is_message_id(made)
         assert (str(value), value.version, value.variant) == (made, 7, "specified in RFC 4122")
         assert before_ms - 1 <= value.int >> 80 <= time.time_ns() // 1_000_000 + 1
+
+
+def test_first_id_of_a_time_is_below_the_ids_made_from_then_on() -> None:
+    now = datetime.now(UTC)
+    assert first_id(now - timedelta(seconds=1)) < new_id() < first_id(now + timedelta(minutes=1))
