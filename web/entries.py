@@ -41,6 +41,7 @@ class Entries:
         self._members = members
         self._publisher = publisher
         self._waiting: dict[Pair, None] = {}
+        self._entering: dict[Pair, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
 
     def add(self, user_id: str, channel_ids: Collection[str]) -> None:
@@ -52,6 +53,13 @@ class Entries:
             self._waiting[channel_id, user_id] = None
         if self._running is None and channel_ids:
             self._running = asyncio.create_task(self._run())
+
+    async def withdraw(self, user_id: str, channel_id: str) -> None:
+        """Return when no join of this user up to now can make them a member any more."""
+        pair = channel_id, user_id
+        self._waiting.pop(pair, None)
+        if (entered := self._entering.get(pair)) is not None:
+            await asyncio.shield(entered)
 
     async def stop(self) -> None:
         """Enter nobody any more."""
@@ -66,7 +74,13 @@ class Entries:
                 pairs = list(self._waiting)[:GROUP_LENGTH]
                 for pair in pairs:
                     del self._waiting[pair]
-                await self._enter_group(pairs)
+                entered = asyncio.get_running_loop().create_future()
+                self._entering = dict.fromkeys(pairs, entered)
+                try:
+                    await self._enter_group(pairs)
+                finally:
+                    self._entering = {}
+                    entered.set_result(None)
         finally:
             self._running = None
 

@@ -24,8 +24,11 @@ class Servers:
         self.confirmed: list[Pair] = []
         self.errors: list[Exception] = []
         self.unheard: set[str] = set()
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def ensure(self, channel_ids: Collection[str]) -> dict[str, str]:
+        await self.answering.wait()
         if self.errors:
             raise self.errors.pop()
         return dict.fromkeys(channel_ids, "open")
@@ -98,3 +101,26 @@ async def test_joins_beyond_the_bound_are_left_to_the_next_join(
         entries.add(user, ["c"])
     await asyncio.sleep(0.1)
     assert servers.groups == [[("c", "ann"), ("c", "bob")]]
+
+
+async def test_join_that_waits_makes_nobody_a_member_who_has_left_since(
+    servers: Servers, entries: Entries
+) -> None:
+    entries.add("ann", ["c", "d"])
+    await entries.withdraw("ann", "c")
+    await asyncio.sleep(0.1)
+    assert servers.confirmed == [("d", "ann")]
+
+
+async def test_leave_waits_for_a_join_that_is_being_entered(
+    servers: Servers, entries: Entries
+) -> None:
+    servers.answering.clear()
+    entries.add("ann", ["c"])
+    await asyncio.sleep(0.05)
+    leaving = asyncio.create_task(entries.withdraw("ann", "c"))
+    await asyncio.sleep(0.05)
+    assert not leaving.done()
+    servers.answering.set()
+    await leaving
+    assert servers.confirmed == [("c", "ann")]
