@@ -47,7 +47,7 @@ class Size:
 
 
 FULL: Final = Size(
-    "full", 3, 2.5, 0.5, 1.0, 30_000, 1_000_000, 200_000, 100_000, 10.0, is_quick=False
+    "full", 3, 2.5, 0.5, 1.0, 100_000, 1_000_000, 200_000, 100_000, 10.0, is_quick=False
 )
 QUICK: Final = Size("quick", 1, 1.0, 0.5, 0.2, 10_000, 50_000, 10_000, 20_000, 2.0, is_quick=True)
 
