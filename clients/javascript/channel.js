@@ -4,6 +4,8 @@ import { Timeline } from "./timeline.js";
 
 /** How long a sign of typing is shown. */
 const TYPING_MS = 10_000;
+/** The gateway counts no more unread mentions, either. */
+const MOST_MENTIONS = 100;
 
 /**
  * @typedef {object} Draft A message of one's own that has not come back as an event yet.
@@ -77,12 +79,13 @@ export class Channel {
     return this.read === null ? 0 : Math.max(0, this.number - this.read);
   }
 
-  /** The unread messages that name this user. */
+  /** The unread messages that name this user, at most 100. */
   get mentions() {
     if (!this.#said) return 0;
     const counted = Math.max(this.#said.number, this.read);
     const later = [...this.#naming].filter((number) => number > counted);
-    return later.length + (this.#own > this.#said.read ? 0 : this.#said.mentions);
+    const before = this.#own > this.#said.read ? 0 : this.#said.mentions;
+    return Math.min(MOST_MENTIONS, before + later.length);
   }
 
   /** The drafts that no message stands for yet. */

@@ -5,6 +5,8 @@
  * say that it is not to be repeated.
  */
 
+import { encode } from "./text.js";
+
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
 const HANDSHAKE_MS = 10_000;
@@ -16,6 +18,7 @@ const GOOD_MS = 10_000;
 /** Until `hello` tells them. */
 const DEFAULT_HEARTBEAT_SECONDS = 25;
 const DEFAULT_FRAME_BYTES = 64 * 1024;
+const DEFAULT_CHANNELS = 100;
 /** Not authenticated in time, a bad token, revoked: to come back would change nothing. */
 const FINAL_CODES = new Set([4003, 4004, 4011]);
 const TEMPORARY_CODES = new Set(["unavailable", "rate_limited", "internal", "disconnected"]);
@@ -56,6 +59,8 @@ export class Connection extends EventTarget {
   state = "stopped";
   /** When the next attempt is made, while `waiting`. */
   retryAtMs = 0;
+  /** How many channels it may follow. */
+  mostChannels = DEFAULT_CHANNELS;
 
   #address;
   /** @type {WebSocket | null} */
@@ -110,7 +115,7 @@ export class Connection extends EventTarget {
    */
   request(op, fields = {}, { isRepeated = true } = {}) {
     const id = this.#nextId++;
-    const frame = JSON.stringify({ op, id, ...fields });
+    const frame = encode({ op, id, ...fields });
     return new Promise((resolve, reject) => {
       // The gateway would close the connection, and the next one would begin with the same frame.
       if (new TextEncoder().encode(frame).length > this.#frameBytes) {
@@ -171,6 +176,7 @@ export class Connection extends EventTarget {
     clearTimeout(this.#connectTimer);
     this.#heartbeatSeconds = hello.heartbeatSeconds ?? DEFAULT_HEARTBEAT_SECONDS;
     this.#frameBytes = hello.limits?.frameBytes ?? DEFAULT_FRAME_BYTES;
+    this.mostChannels = hello.limits?.channels ?? DEFAULT_CHANNELS;
     this.#onlineSinceMs = Date.now();
     this.#listenForSilence();
     this.#setState("online");

@@ -34,6 +34,8 @@ export class HubbubClient extends EventTarget {
   #outbox;
   /** How many connections there were. */
   #connections = 0;
+  /** Channels that there is no place for on the connection, in their order. @type {Set<Channel>} */
+  #crowdedOut = new Set();
   /** Where the user's own stream stands. @type {string | null} */
   #cursor = null;
   /** The questions what is unread: the one that was asked, and the next. */
@@ -52,7 +54,7 @@ export class HubbubClient extends EventTarget {
   constructor({ url = location.origin, user }) {
     super();
     this.user = user;
-    this.#rest = new Rest(url, user);
+    this.#rest = new Rest(url, user, () => this.#emit("state"));
     const address = this.#rest.address("/ws");
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     this.#connection = new Connection(address.href);
@@ -64,6 +66,14 @@ export class HubbubClient extends EventTarget {
 
   get state() {
     return this.#connection.state;
+  }
+
+  /**
+   * Whether the last REST call got any answer. False while `state` is `online`: the browser keeps the
+   * answers from this page, most likely since the gateway does not allow its origin.
+   */
+  get isAnswered() {
+    return this.#rest.isReached;
   }
 
   /** When the next attempt to connect is made, in ms, while `state` is `waiting`. */
@@ -229,9 +239,18 @@ export class HubbubClient extends EventTarget {
   /** Go on where the last connection ended; it must be the first thing that a new one is told. */
   #resume() {
     this.#connections += 1;
+    const { mostChannels } = this.#connection;
+    const all = [...this.channels.values()];
+    // Those first that were followed before. With one too many, none would be resumed.
+    const inOrder = [...all.filter((it) => !it.refusal), ...all.filter((it) => it.refusal)];
+    this.#crowdedOut.clear();
+    for (const channel of inOrder.splice(mostChannels)) {
+      this.#crowdOut(channel, `A connection follows ${mostChannels} channels.`);
+    }
     const channels = {};
     const fresh = [];
-    for (const channel of this.channels.values()) {
+    for (const channel of inOrder) {
+      channel.refusal = "";
       if (channel.cursor) channels[channel.id] = channel.cursor;
       else fresh.push(channel);
     }
@@ -256,11 +275,31 @@ export class HubbubClient extends EventTarget {
       channel.refusal = "";
     } catch (error) {
       if (error.code === "disconnected") return; // The next connection begins with it.
+      if (this.channels.get(channel.id) !== channel) return;
       if (error.isTemporary) this.#enterLater(channel, error.retryAfterSeconds);
+      else if (error.code === "too_many_channels") this.#crowdOut(channel, error.message);
       else {
         channel.refusal = error.message;
         this.#changed(channel);
+        this.#admit();
       }
+    }
+  }
+
+  #crowdOut(channel, refusal) {
+    channel.refusal = refusal;
+    this.#crowdedOut.add(channel);
+    this.#changed(channel);
+  }
+
+  /** Enter the channels that were crowded out, as far as there are places by now. */
+  #admit() {
+    const followed = [...this.channels.values()].filter((channel) => !channel.refusal);
+    const free = Math.max(0, this.#connection.mostChannels - followed.length);
+    for (const channel of [...this.#crowdedOut].slice(0, free)) {
+      this.#crowdedOut.delete(channel);
+      channel.refusal = "";
+      this.#enter(channel);
     }
   }
 
@@ -306,6 +345,8 @@ export class HubbubClient extends EventTarget {
   }
 
   #greet(hello) {
+    // It may take more than was thought.
+    this.#admit();
     if (this.#cursor) return;
     this.#cursor = hello.userCursor;
     this.unreadNotifications = hello.notifications;
@@ -482,8 +523,12 @@ export class HubbubClient extends EventTarget {
 
   #forget(channelId) {
     this.#leftAfter.set(channelId, this.#unreadNumber);
-    if (!this.channels.delete(channelId)) return;
+    const channel = this.channels.get(channelId);
+    if (!channel) return;
+    this.channels.delete(channelId);
+    this.#crowdedOut.delete(channel);
     this.#connection.request("leave_channel", { channelId }, { isRepeated: false }).catch(() => {});
+    this.#admit();
     this.#emit("channels");
   }
 

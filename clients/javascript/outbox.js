@@ -3,6 +3,8 @@
  * again until it is answered, and those of a channel one after another.
  */
 
+import { mend } from "./text.js";
+
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 export class Outbox {
@@ -27,7 +29,9 @@ export class Outbox {
    * @param {import("./channel.js").Channel} channel
    * @param {{mentions?: string[], replyTo?: string, metadata?: object}} options
    */
-  send(channel, content, options) {
+  send(channel, text, options) {
+    // As its event will say it.
+    const content = mend(text);
     const nonce = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
     /** @type {import("./channel.js").Draft} */
     const draft = {

@@ -1,6 +1,7 @@
 /** The REST API as one user calls it. */
 
 import { RequestError } from "./connection.js";
+import { encode } from "./text.js";
 
 const PAGE_LENGTH = 50;
 /** A gateway answers sooner, if only that it cannot. */
@@ -11,17 +12,22 @@ const LONGEST_WAIT_MS = 15_000;
 export class Rest {
   /** Set when nobody waits for an answer any more. */
   isStopped = false;
+  /** Whether the last call got any answer; true before the first. */
+  isReached = true;
 
   #url;
   #user;
+  #onReached;
 
   /**
    * @param {string} url of the gateway
    * @param {{id: string, name: string}} user
+   * @param {() => void} onReached called when `isReached` has changed
    */
-  constructor(url, user) {
+  constructor(url, user, onReached) {
     this.#url = url;
     this.#user = user;
+    this.#onReached = onReached;
   }
 
   /** The address of a call, with who asks: in the query, since a header cannot hold every name. */
@@ -44,13 +50,15 @@ export class Rest {
       response = await fetch(this.address(path), {
         method,
         headers: body ? { "Content-Type": "application/json" } : {},
-        body: body && JSON.stringify(body),
+        body: body && encode(body),
         signal: AbortSignal.timeout(ANSWER_MS),
       });
       text = await response.text();
     } catch {
+      this.#noteReached(false);
       throw new RequestError("disconnected");
     }
+    this.#noteReached(true);
     if (response.ok) return text ? JSON.parse(text) : null;
     const problem = problemOf(text);
     throw new RequestError(problem.code ?? "internal", problem.detail, {
@@ -70,6 +78,12 @@ export class Rest {
       }
     }
     return null;
+  }
+
+  #noteReached(isReached) {
+    if (isReached === this.isReached) return;
+    this.isReached = isReached;
+    this.#onReached();
   }
 }
 

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 URL: Final = "http://gateway.test/"
 FILES: Final = Path(__file__).parents[2] / "clients/javascript"
 HELLO: Final = {"userCursor": "u", "heartbeatSeconds": 25, "notifications": 0,
-                "limits": {"frameBytes": 1000}}  # fmt: skip
+                "limits": {"frameBytes": 1000, "channels": 3}}  # fmt: skip
+FULL: Final = {"type": "error", "code": "too_many_channels", "detail": "there are three"}
 AWAY: Final = {"type": "error", "code": "unavailable", "detail": "it is away", "retryAfter": 0.05}
 
 Frame = dict[str, Any]
@@ -40,6 +41,8 @@ class ScriptedGateway:
         self.said: list[Frame] = []
         self.sockets: list[WebSocketRoute] = []
         self.has_ignored = asyncio.Event()
+        self.is_kept = False
+        """The browser keeps what the REST API answers, as from a page of another site."""
 
     def connect(self, socket: WebSocketRoute) -> None:
         self.sockets.append(socket)
@@ -54,6 +57,8 @@ class ScriptedGateway:
         path = route.request.url.partition("?")[0].removeprefix(URL)
         if path.startswith("client/"):
             await route.fulfill(path=FILES / path.removeprefix("client/"))
+        elif path.startswith("api/") and self.is_kept:
+            await route.abort()
         elif path.startswith("api/"):
             page = self.pages.get(path.rpartition("/")[2], {"items": [], "next": None, "unread": 0})
             if page is None:
@@ -75,6 +80,30 @@ class ScriptedGateway:
         self.said.append(frame)
         for answer in self.answers.get(frame["op"], acknowledge)(frame):
             socket.send(json.dumps({"id": frame["id"], **answer}))
+
+
+def follow_three(gateway: ScriptedGateway) -> None:
+    """Let a connection follow three channels, as a gateway lets it follow a hundred."""
+    followed: set[str] = set()
+
+    def join(frame: Frame) -> list[Frame]:
+        if len(followed | {frame["channelId"]}) > 3:
+            return [FULL]
+        followed.add(frame["channelId"])
+        return [joined(frame["channelId"])]
+
+    def resume(frame: Frame) -> list[Frame]:
+        if len(frame["channels"]) > 3:
+            return [FULL]
+        followed.clear()
+        followed.update(frame["channels"])
+        return [joined(channel_id) for channel_id in frame["channels"]]
+
+    def leave(frame: Frame) -> list[Frame]:
+        followed.discard(frame["channelId"])
+        return [{"type": "left", "channelId": frame["channelId"]}]
+
+    gateway.answers.update(join_channel=join, resume=resume, leave_channel=leave)
 
 
 @pytest.fixture
@@ -169,6 +198,115 @@ async def test_draft_that_is_too_large_fails_and_the_next_is_sent(
     await page.wait_for_function("client.channels.get('a').drafts.at(-1).state === 'accepted'")
     states = await page.evaluate("client.channels.get('a').drafts.map((it) => it.state)")
     assert states == ["failed", "accepted"]
+
+
+async def test_half_of_a_pair_is_sent_and_shown_as_a_replacement_character(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    accepted = {"type": "accepted", "message": {"id": "m1", "rev": 1, "number": None}}
+    gateway.answers["join_channel"] = lambda frame: [joined(frame["channelId"])]
+    gateway.answers["send_message"] = lambda _: [accepted]
+    await page.evaluate("client.join('a'); client.connect()")
+    await page.wait_for_function("client.channels.get('a').cursor !== null")
+    await page.evaluate(r"""async () => {
+        const metadata = { "\ud83d": "\\ud83d\n" };
+        await client.send("a", "\udca9 \ud83d\ude00\ud83d", { metadata });
+        await client.edit("m1", "\ud83d");
+    }""")
+    sent, edited = [it for it in gateway.said if it["op"] in ("send_message", "edit_message")]
+    assert (sent["content"], sent["metadata"]) == ("\ufffd 😀\ufffd", {"\ufffd": "\\ud83d\n"})
+    assert edited["content"] == "\ufffd"
+    assert await page.evaluate("client.channels.get('a').drafts[0].content") == sent["content"]
+
+
+async def test_channel_too_many_is_joined_when_there_is_a_place(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    follow_three(gateway)
+    await page.evaluate("client.connect()")
+    await page.wait_for_function("client.state === 'online'")
+    await page.evaluate("for (const id of 'abcde') client.join(id)")
+    await gateway.wait_for("join_channel", 5)
+    await page.wait_for_function("client.channels.get('e').refusal === 'there are three'")
+    await page.evaluate("{ client.leave('a') }")
+    await page.wait_for_function("client.channels.get('d').cursor")
+    assert await page.evaluate("[...client.channels.values()].map((it) => it.refusal)") == [
+        "", "", "", "there are three",
+    ]  # fmt: skip
+    assert gateway.count("join_channel") == 6
+
+
+async def test_connection_resumes_as_many_channels_as_it_may_follow(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    follow_three(gateway)
+    await page.evaluate("client.connect()")
+    await page.wait_for_function("client.state === 'online'")
+    await page.evaluate("for (const id of 'abcd') client.join(id)")
+    await gateway.wait_for("join_channel", 4)
+    # One that was followed before, too: it lost its place to another.
+    await page.wait_for_function("client.channels.get('d').refusal")
+    await page.evaluate("client.channels.get('d').cursor = 'c'")
+    await gateway.sockets[0].close()
+    await gateway.wait_for("resume")
+    await asyncio.sleep(0.2)
+    [resume] = [it for it in gateway.said if it["op"] == "resume"]
+    assert list(resume["channels"]) == ["a", "b", "c"]
+    assert await page.evaluate("client.channels.get('d').refusal")
+    assert len(gateway.sockets) == 2
+    await page.evaluate("{ client.leave('b') }")
+    await gateway.wait_for("join_channel", 5)
+    assert gateway.said[-1] == {**gateway.said[-1], "channelId": "d", "since": "c"}
+
+
+async def test_channel_that_is_refused_for_good_takes_no_place(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    follow_three(gateway)
+    follow = gateway.answers["join_channel"]
+    refusal = {"type": "error", "code": "invalid", "detail": "no such id"}
+    gateway.answers["join_channel"] = lambda frame: (
+        [refusal] if frame["channelId"] == "a" else follow(frame)
+    )
+    await page.evaluate("for (const id of 'abcde') client.join(id); client.connect()")
+    await page.wait_for_function("client.channels.get('e').refusal === 'there are three'")
+    await gateway.sockets[0].close()
+    await gateway.wait_for("resume")
+    [resume] = [it for it in gateway.said if it["op"] == "resume"]
+    assert list(resume["channels"]) == ["b", "c", "d"]
+    await page.wait_for_function("client.state === 'online'")
+    await page.evaluate("{ client.leave('b') }")
+    await page.wait_for_function("client.channels.get('e').cursor")
+    assert await page.evaluate("client.channels.get('a').refusal") == "no such id"
+
+
+async def test_mentions_are_counted_up_to_a_hundred(page: Page, gateway: ScriptedGateway) -> None:
+    unread = {"channelId": "a", "read": 1, "mentions": 98, "number": 99}
+    gateway.answers["join_channel"] = lambda frame: [joined(frame["channelId"])]
+    gateway.pages["unread"] = {"channels": [unread]}
+    await page.evaluate("client.connect()")
+    await page.wait_for_function("client.channels.get('a')?.cursor")
+    for number, shown in ((100, 99), (101, 100), (102, 100)):
+        message = {"id": f"m{number}", "rev": 1, "number": number, "senderId": "u2",
+                   "senderName": "Ben", "content": "@Anna", "mentions": ["u1"]}  # fmt: skip
+        gateway.send({"type": "message", "channelId": "a", "cursor": "c", "data": message})
+        await page.wait_for_function(f"client.channels.get('a').number === {number}")
+        assert await page.evaluate("client.channels.get('a').mentions") == shown
+
+
+async def test_gateway_whose_answers_the_browser_keeps_is_told_from_a_good_one(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    await page.evaluate("""{
+        globalThis.told = [];
+        const note = () => told.push(`${client.state} ${client.isAnswered}`);
+        client.addEventListener("state", note);
+    }""")
+    gateway.is_kept = True
+    await page.evaluate("client.connect()")
+    await page.wait_for_function("told.at(-1) === 'online false'")
+    gateway.is_kept = False
+    await page.wait_for_function("told.at(-1) === 'online true'")
 
 
 async def test_read_mark_that_is_refused_is_said_again_until_it_is_taken(

@@ -181,3 +181,18 @@ def test_client_shows_what_a_fresh_one_shows_when(
     ground: Ground, rare: tuple[list[Step], int], delay: int
 ) -> None:
     ground.runner.run(ground.check(*rare, delay))
+
+
+def test_client_counts_as_many_mentions_as_a_fresh_one_does(ground: Ground) -> None:
+    async def check() -> None:
+        world = World(ground.database, ground.redis)
+        named: Sequence[Step] = [("post", (0, 0, 2, 1))] * 103
+        story = [("member", (1, 0, 1)), ("work", (0, 20, 0, 0)), *named, ("work", (0, 103, 0, 0))]
+        try:
+            transcript, wanted, user = await play(world, story, before=2)
+            assert wanted["unread"][world.channels[0]]["mentions"] == 100
+            assert follow(transcript, user, delay=0).shown["unread"] == wanted["unread"]
+        finally:
+            await world.end()
+
+    ground.runner.run(check())

@@ -6,9 +6,10 @@ any later time: what has come meanwhile must not be undone by it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 Json = Any
+MOST_MENTIONS: Final = 100
 Ask = Callable[[str, int], None]
 """Asks for "messages:<channelId>", "unread" or "notifications", under a number of its own."""
 
@@ -244,9 +245,10 @@ class ReferenceClient:
         number = max(counts.newest, channel.number)
         read = max(counts.read, channel.own)
         counted = counts.mentions if read == counts.read else 0
+        later = sum(n > max(counts.newest, read) for n in channel.naming)
         return {
             "read": read,
             "number": number,
             "unread": max(0, number - read),
-            "mentions": counted + sum(n > max(counts.newest, read) for n in channel.naming),
+            "mentions": min(MOST_MENTIONS, counted + later),
         }
