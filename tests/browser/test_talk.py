@@ -188,3 +188,62 @@ async def test_reply_by_keyboard_is_cancelled_by_escape_and_belongs_to_its_chann
         await anna.say("two")
         await anna.until_settled(2)
         assert await anna.page.locator(".parent").count() == 0
+
+
+async def test_edit_that_is_too_long_is_refused_before_it_is_lost(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    async with open_window(browser, "Anna") as anna:
+        await anna.enter(gateway.url, channel)
+        await anna.say("short")
+        await anna.until_settled(1)
+        await anna.message("short").hover()
+        await anna.message("short").get_by_role("button", name="Edit").click()
+        editor = anna.page.get_by_label("Edit your message")
+        for text, refusal in (("x" * 4001, "at most 4000"), ("x" * 70_000, "too long")):
+            await editor.fill(text)
+            await editor.press("Enter")
+            await expect(anna.page.locator(".editor .error")).to_contain_text(refusal)
+            assert await editor.input_value() == text
+        await editor.fill("not so long")
+        await editor.press("Enter")
+        await anna.message("not so long").wait_for()
+
+
+async def test_name_that_turns_its_text_around_leaves_the_words_beside_it_as_they_are(
+    browser: Browser, gateway: Process, channel: str
+) -> None:
+    name = "Eve\N{RIGHT-TO-LEFT OVERRIDE}"
+    is_turned = """(node, text) => {
+        const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+        while (!texts.nextNode().data.includes(text)) continue;
+        const { currentNode } = texts;
+        const start = currentNode.data.indexOf(text);
+        const [first, last] = [start, start + text.length - 1].map((at) => {
+            const range = new Range();
+            range.setStart(currentNode, at);
+            range.setEnd(currentNode, at + 1);
+            return range.getBoundingClientRect().left;
+        });
+        return last <= first;
+    }"""
+    async with open_window(browser, "Anna") as anna, open_window(browser, name) as eve:
+        await anna.enter(gateway.url, channel)
+        await eve.enter(gateway.url, channel)
+        await eve.field.press_sequentially("Hello")
+        typing = anna.page.locator("#typing")
+        await expect(typing).to_contain_text("is typing…")
+        assert not await typing.evaluate(is_turned, "is typing")
+        await eve.say("Hello @Anna!")
+        await anna.message("Hello").hover()
+        await anna.message("Hello").get_by_role("button", name="Reply").click()
+        reply = anna.page.locator("#reply-text")
+        await expect(reply).to_contain_text("Hello @Anna!")
+        assert not await reply.evaluate(is_turned, "Hello @")
+        await anna.say("Hello yourself")
+        parent = anna.message("Hello yourself").locator(".parent")
+        assert not await parent.evaluate(is_turned, "Hello @")
+        await anna.page.locator("#bell").click()
+        notification = anna.page.locator(".notification .words")
+        await expect(notification).to_contain_text("mentioned you in")
+        assert not await notification.evaluate(is_turned, "mentioned you in")

@@ -68,7 +68,7 @@ export class Composer {
     if (message) this.#answered.set(this.#channelId, message);
     else this.#answered.delete(this.#channelId);
     byId("reply").hidden = !message;
-    byId("reply-text").textContent = message ? `Reply to ${lineOf(message)}` : "";
+    byId("reply-text").replaceChildren(...(message ? ["Reply to ", ...lineOf(message)] : []));
   }
 
   #open() {

@@ -23,6 +23,9 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A text of somebody's own choice inside another: it does not turn what stands around it. */
+export const isolated = (text) => element("bdi", {}, text);
+
 export function icon(name) {
   const node = document.createElementNS(SVG, "svg");
   const use = document.createElementNS(SVG, "use");

@@ -1,6 +1,6 @@
 /** The log of the channel that is shown: what is in it, where it is scrolled, what is read of it. */
 
-import { byId, coalesced, element } from "./elements.js";
+import { byId, coalesced, element, isolated } from "./elements.js";
 import { draftNode, messageNode } from "./message.js";
 import { dateOf, dayNameOf } from "./times.js";
 
@@ -110,7 +110,7 @@ export class Log {
       if (node === at) at = at.nextSibling;
       else this.#list.insertBefore(node, at);
     }
-    this.#start.textContent = startOf(channel);
+    this.#start.replaceChildren(...startOf(channel));
     if (this.#isAtEnd) this.scrollToEnd();
     else if (this.#nodes.has(anchorKey)) {
       const { node } = this.#nodes.get(anchorKey);
@@ -274,10 +274,11 @@ export class Log {
 }
 
 function startOf(channel) {
-  if (channel.refusal) return channel.refusal;
-  if (!channel.timeline.isLoaded) return "Loading…";
-  if (channel.timeline.older !== null) return "Loading older messages…";
+  if (channel.refusal) return [channel.refusal];
+  if (!channel.timeline.isLoaded) return ["Loading…"];
+  if (channel.timeline.older !== null) return ["Loading older messages…"];
+  const title = isolated(channel.title);
   return channel.timeline.messages.length
-    ? `This is the beginning of ${channel.title}.`
-    : `Nobody has said anything in ${channel.title} yet.`;
+    ? ["This is the beginning of ", title, "."]
+    : ["Nobody has said anything in ", title, " yet."];
 }

@@ -1,6 +1,6 @@
 /** One message of the log: its node, its tools, and its editing in place. */
 
-import { avatar, element, iconButton } from "./elements.js";
+import { avatar, element, iconButton, isolated } from "./elements.js";
 import { contentOf } from "./content.js";
 import { clockOf, fullTimeOf, shortClockOf } from "./times.js";
 
@@ -83,15 +83,17 @@ export function draftNode(draft, { isFirst, user, people, parent, onRetry, onDis
   return node;
 }
 
-/** Whom a message answers, and a line of it. */
+/** Whom a message answers, and a line of it, as nodes. */
 export function lineOf({ senderName, content }) {
-  return `${senderName}: ${content.slice(0, QUOTED).replace(/\s+/g, " ")}`;
+  const line = content.slice(0, QUOTED).replace(/\s+/g, " ");
+  return [isolated(senderName), ": ", isolated(line)];
 }
 
 function parentOf(parent) {
-  const line = parent ? (parent.deleted ? "a deleted message" : lineOf(parent)) : "an earlier message";
+  const missing = [parent ? "a deleted message" : "an earlier message"];
+  const line = parent && !parent.deleted ? lineOf(parent) : missing;
   const said = element("span", { className: "visually-hidden" }, "In reply to ");
-  return element("p", { className: "parent ellipsis" }, said, line);
+  return element("p", { className: "parent ellipsis" }, said, ...line);
 }
 
 function frameOf(userId, userName, createdAt, isFirst) {

@@ -1,6 +1,6 @@
 /** Who is here, and who is writing. */
 
-import { avatar, byId, coalesced, element } from "./elements.js";
+import { avatar, byId, coalesced, element, isolated } from "./elements.js";
 
 /** @param {import("./chat.js").Chat} chat */
 export function startPeople(chat) {
@@ -31,15 +31,16 @@ export function startPeople(chat) {
     byId("people-count").textContent = count ? String(count) : "";
     byId("people-toggle").setAttribute("aria-label", `Who is here: ${count}`);
     byId("people-toggle").title = "Who is here";
-    byId("typing").textContent = typingText(channel.typingNames);
+    byId("typing").replaceChildren(...typingText(channel.typingNames));
   });
   chat.client.addEventListener("channel", ({ detail }) => detail === chat.channel && render());
   chat.addEventListener("select", render);
 }
 
 function typingText(names) {
-  if (names.length === 0) return "";
-  if (names.length === 1) return `${names[0]} is typing…`;
-  if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
-  return "Several people are typing…";
+  const [first, second] = names.map(isolated);
+  if (names.length === 0) return [];
+  if (names.length === 1) return [first, " is typing…"];
+  if (names.length === 2) return [first, " and ", second, " are typing…"];
+  return ["Several people are typing…"];
 }
