@@ -244,6 +244,6 @@ async def test_name_that_turns_its_text_around_leaves_the_words_beside_it_as_the
         parent = anna.message("Hello yourself").locator(".parent")
         assert not await parent.evaluate(is_turned, "Hello @")
         await anna.page.locator("#bell").click()
-        notification = anna.page.locator(".notification .words")
+        notification = anna.page.locator(".notification .words").filter(has_text="Eve")
         await expect(notification).to_contain_text("mentioned you in")
         assert not await notification.evaluate(is_turned, "mentioned you in")
