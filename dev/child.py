@@ -123,8 +123,10 @@ class Child:
         self._is_swept = True
 
     def freeze(self) -> None:
-        """Hold it without ending it: it answers nothing and closes nothing."""
+        """Hold it without ending it: from now on it answers nothing and closes nothing."""
         self.popen.send_signal(signal.SIGSTOP)
+        # On a busy machine its threads go on until one of them has its turn.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let a frozen process go on."""
