@@ -69,6 +69,8 @@ async def _replay_each(connection: Connection) -> None:
             continue
         if is_done and waiting.get(stream) is replay:
             del waiting[stream]
+        # Its page is written in this turn's flush: only then is there something to wait for.
+        await asyncio.sleep(0)
         async with asyncio.timeout(TAKE_SECONDS):
             await connection.drain()
         connection.allowance_bytes = 0

@@ -142,6 +142,33 @@ async def test_client_that_does_not_take_its_page_is_dropped(
     assert place.client.code == SLOW_CONSUMER
 
 
+async def test_next_page_waits_until_the_one_before_is_taken_from_the_transport() -> None:
+    place = Place()
+    written: list[bytes] = []
+
+    class Slow(Client):
+        """A client whose transport, as real ones do, is full as soon as it is written to."""
+
+        def deliver(self, stream: Stream, batch: Batch) -> None:
+            super().deliver(stream, batch)
+            self.put(b"page", len(batch.payloads))
+
+        def write(self, data: bytes) -> None:
+            written.append(data)
+
+        async def drain(self) -> None:
+            if written:
+                await super().drain()
+
+    place.client = Slow(place.hub.flusher)
+    place.follow_from(0)
+    await place.wait_for_page()
+    await asyncio.sleep(0.05)
+    assert written == [b"page"]
+    await place.finish()
+    assert place.client.seqs == list(range(1, MISSED + 1))
+
+
 async def test_presence_that_is_told_during_a_replay_is_told_to_who_is_replayed_once() -> None:
     place = Place()
     place.follow_from(0)
