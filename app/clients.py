@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -158,12 +158,16 @@ def _open_mongodb(settings: Settings) -> Database:
         connectTimeoutMS=int(PING_SECONDS * 1000),
         # Nobody waits for longer, and a stop must not wait for the thread that does.
         socketTimeoutMS=int(MONGODB_SECONDS * 1000),
+        # Whatever the URI says: what was written a moment ago is planned with, and answered.
+        readPreference="primary",
         # A change that only a minority has is not accepted: it could be rolled back.
         w="majority",
         wTimeoutMS=int(MONGODB_SECONDS * 1000),
         journal=True,
     )
-    return client.get_database(urlsplit(uri).path.strip("/") or "hubbub")
+    # Not by urlsplit, for which a password's # is the beginning of a fragment.
+    hosts_and_name = uri.partition("://")[2].partition("?")[0].rpartition("@")[2]
+    return client.get_database(unquote_plus(hosts_and_name.partition("/")[2]) or "hubbub")
 
 
 def for_threads(collection: Collection) -> BlockingCollection[dict[str, Any]]:

@@ -36,6 +36,22 @@ def test_mongodb_uri_that_pymongo_cannot_read_whole_is_one_line_that_names_the_s
     assert raised.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("mongodb://localhost", "hubbub"),
+        ("mongodb://chat:12#3@localhost/chat", "chat"),
+        ("mongodb://localhost/chat?readPreference=secondaryPreferred", "chat"),
+    ],
+)
+async def test_mongodb_is_read_at_its_primary_in_the_database_that_the_uri_names(
+    uri: str, name: str
+) -> None:
+    database = open_mongodb(Settings(MONGODB_URI=uri))
+    assert (database.name, database["messages"].read_preference.name) == (name, "Primary")
+    database.client.close()
+
+
 @pytest.mark.parametrize("version", ["6.2.0", "6.10.1", "7.0.15", "8.2"])
 @pytest.mark.parametrize("policy", ["noeviction", "volatile-lru", "volatile-ttl"])
 def test_redis_that_is_new_and_keeps_what_has_no_ttl_is_fit(version: str, policy: str) -> None:
