@@ -1,16 +1,10 @@
 """The indexes, made by `release`; making one that is there does nothing."""
 
-from typing import Final
-
 from app.clients import Database
-
-_FORMER: Final = "channel_changed"
-"""What `channel_changes` has replaced: it had all messages."""
 
 
 async def ensure_indexes(database: Database) -> None:
-    """Make the indexes that the queries and the uniqueness of numbers and keys rest on, then drop
-    the one that no query needs any more."""
+    """Make the indexes that the queries and the uniqueness of numbers and keys rest on."""
     messages = database["messages"]
     # Two workers that number one channel meet here, and nowhere later.
     await messages.create_index(
@@ -32,8 +26,6 @@ async def ensure_indexes(database: Database) -> None:
         name="channel_changes",
         partialFilterExpression={"rev": {"$gt": 1}},
     )
-    if _FORMER in await messages.index_information():
-        await messages.drop_index(_FORMER)
     # The channel is in it so that the reconciler finds its own channels without their documents.
     await messages.create_index(
         [("pendingSince", 1), ("channelId", 1)],

@@ -22,18 +22,6 @@ def message(number: int | None, rev: int = 1, channel: str = "c1") -> dict[str, 
             **numbered}  # fmt: skip
 
 
-async def test_release_puts_the_index_of_changes_in_the_place_of_the_former(
-    database: Database,
-) -> None:
-    messages = database["messages"]
-    await messages.create_index([("channelId", 1), ("changedAt", 1)], name="channel_changed")
-    for _ in range(2):
-        await ensure_indexes(database)
-        indexes = await messages.index_information()
-        assert "channel_changed" not in indexes
-        assert indexes["channel_changes"]["partialFilterExpression"] == {"rev": {"$gt": 1}}
-
-
 async def test_changes_since_any_time_are_found_without_what_was_never_changed(
     database: Database,
 ) -> None:
