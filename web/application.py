@@ -72,7 +72,10 @@ def create_application(settings: Settings) -> web.Application:
         members=members,
         reactions=Reactions(database),
         notifications=Notifications(database),
-        cache=MessageCache(messages, stream_log, redis),
+        # A worker that is gone is missed for a session, and who takes over may be gone, too.
+        cache=MessageCache(
+            messages, stream_log, redis, lost_seconds=4 * settings.session_timeout_seconds
+        ),
         publisher=publisher,
         log=stream_log,
         redis=redis,

@@ -55,7 +55,7 @@ class Entries:
             self._running = asyncio.create_task(self._run())
 
     async def withdraw(self, user_id: str, channel_id: str) -> None:
-        """Return when no join of this user up to now can make them a member any more."""
+        """Return when no join of this user on this gateway up to now can make them a member."""
         pair = channel_id, user_id
         self._waiting.pop(pair, None)
         if (entered := self._entering.get(pair)) is not None:

@@ -34,12 +34,14 @@ AWAY_SECONDS: Final = 1.0
 WAIT_SECONDS: Final = 2.0
 """How long a page waits for numbers that MongoDB has lost, before its reader is to come again."""
 
-LOST_SECONDS: Final = 60.0
-"""Numbers that have not been given again by then, four sessions of a worker, are lost for good."""
-
 _LOOK_SECONDS: Final = 0.2
 
 log = logging.getLogger(__name__)
+
+
+class _NumbersLost(Unavailable):
+    """MongoDB lacks numbers that are about to be given again."""
+
 
 _number = re.compile(rb'"number":(\d+)')
 
@@ -81,12 +83,18 @@ class Run:
 
 
 class MessageCache:
-    """Reads a channel's messages, and fills the Redis list that the messages agent keeps."""
+    """Reads a channel's messages, and fills the Redis list that the messages agent keeps.
 
-    def __init__(self, messages: Messages, log: StreamLog, redis: Redis) -> None:
+    Numbers that MongoDB has lost and not been given again within `lost_seconds` are lost for good.
+    """
+
+    def __init__(
+        self, messages: Messages, log: StreamLog, redis: Redis, lost_seconds: float
+    ) -> None:
         self._messages = messages
         self._log = log
         self._redis = redis
+        self._lost_seconds = lost_seconds
         self._away_until = 0.0
         # By channel and number, since when MongoDB was seen to lack it.
         self._lacking: dict[tuple[str, int], float] = {}
@@ -115,10 +123,15 @@ class MessageCache:
                 return page
         position = await self._position(channel_id)
         if not listed:
-            run = await self._load(channel_id, position)
-            page = run.cut(limit, before=high, after=low, is_hit=False)
-            if page is not None:
-                return page
+            try:
+                run = await self._load(channel_id, position)
+            except _NumbersLost:
+                if is_newest:
+                    raise
+            else:
+                page = run.cut(limit, before=high, after=low, is_hit=False)
+                if page is not None:
+                    return page
         return await self._read_archive(channel_id, limit, high, low, position)
 
     async def _read_list(self, channel_id: str, count: int) -> list[bytes]:
@@ -192,13 +205,21 @@ class MessageCache:
                 if is_filled or await self._reaches(channel_id, documents, after or 0, top):
                     self._lacking.pop((channel_id, top), None)
                     return documents, True
-            now = time.monotonic()
-            if now - self._lacking.setdefault((channel_id, top), now) >= LOST_SECONDS:
+            if self._is_lost(channel_id, top):
                 log.warning("page_ends_early", extra={"channel": channel_id})
                 return documents, False
-            if now >= deadline:
-                raise Unavailable("mongodb")
+            if time.monotonic() >= deadline:
+                raise _NumbersLost("mongodb")
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _is_lost(self, channel_id: str, number: int) -> bool:
+        """Whether MongoDB has lacked a number for so long that nobody gives it again."""
+        now = time.monotonic()
+        since = self._lacking.setdefault((channel_id, number), now)
+        if since == now:
+            past = now - 2 * self._lost_seconds
+            self._lacking = {key: at for key, at in self._lacking.items() if at >= past}
+        return now - since >= self._lost_seconds
 
     async def _reaches(
         self, channel_id: str, newest: Sequence[Document], bottom: int, top: int

@@ -568,10 +568,19 @@ async def test_page_below_the_list_while_mongodb_lacks_its_numbers_is_unavailabl
     assert await page(client, channelId=channel, before=3) == ([2, 1], None, "miss")
 
 
+async def test_page_that_needs_none_of_the_lost_numbers_is_answered(
+    client: Client, channel: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_cache, "WAIT_SECONDS", 0.1)
+    await lose_numbers(client, channel, database, 3)
+    await forget(client, channel)
+    assert await page(client, channelId=channel, before=3) == ([2, 1], None, "miss")
+
+
 async def test_page_goes_on_without_numbers_that_never_come_back(
     client: Client, channel: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(message_cache, "LOST_SECONDS", 0.0)
+    monkeypatch.setattr(gateway_of(client).cache, "_lost_seconds", 0.0)
     await lose_numbers(client, channel, database, 3)
     await forget(client, channel)
     assert await page(client, channelId=channel) == ([2, 1], None, "miss")

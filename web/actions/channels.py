@@ -83,8 +83,8 @@ async def remove_member(
     Raises:
         Unavailable: MongoDB or Kafka did not confirm it; repeat it.
     """
-    await gateway.entries.withdraw(member_id, channel_id)
     async with answering("mongodb", MONGODB_SECONDS):
+        await gateway.entries.withdraw(member_id, channel_id)
         await gateway.members.remove(channel_id, member_id)
     left = encode_membership("member_left", channel_id, member_id, user.id)
     # Also if there was none: perhaps this repeats a call that came no further than MongoDB.
