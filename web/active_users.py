@@ -84,7 +84,8 @@ class ActiveUsers:
                 if held is not None and held.is_current(stream, now):
                     lists[stream] = held
         for _ in range(_LOOKS):
-            # What is told while lists are read goes to followers alone, and may not be in them.
+            # What is told while lists are read goes to `followers` and `replaying`, not to
+            # who joins and is in neither yet. It may not be in the lists.
             missing = [s for s in streams if s not in lists or lists[s].unlogged != s.unlogged]
             if not missing:
                 break

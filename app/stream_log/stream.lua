@@ -4,7 +4,8 @@
 -- starts at 0, and number at a floor that the caller took from MongoDB.
 
 -- The run that the caller's connection reached, and the server's replication id: that is another one
--- after every promotion. It is asked for here, since a connection may outlive one (3 us).
+-- after every promotion, and when a master gets its first replica, or has had none for an hour. It
+-- is asked for here, since a connection may outlive a promotion (3 us).
 local function identify(run_id)
   return run_id .. ':' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end

@@ -1,6 +1,8 @@
 """When a load begins: not before what its joins have brought about is over."""
 
+import asyncio
 import itertools
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -35,4 +37,7 @@ async def test_rest_when_processes_stay_busy_ends_nevertheless(
 ) -> None:
     monkeypatch.setattr(modes, "REST_SECONDS", 0.05)
     feed_cpu_seconds(monkeypatch, itertools.count())
-    await load._rest()
+    began = time.perf_counter()
+    async with asyncio.timeout(5):
+        await load._rest()
+    assert time.perf_counter() - began >= 0.05

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
 
 from app.streaming.fetches import (
     BUSY_WAIT_MS,
@@ -76,3 +79,13 @@ async def test_partitions_are_not_looked_at_before_records_are_taken(quiet: Quie
     quiet.fetcher._fetch_waiters.remove(waiter)
     quiet.wait_ms()
     assert quiet.looked == before + 1
+
+
+async def test_waiter_of_aiokafka_when_told_is_gone_after_one_turn_of_the_loop() -> None:
+    fetcher = Fetcher(AIOKafkaClient(), SubscriptionState())
+    waiter = fetcher._create_fetch_waiter()
+    fetcher._notify(waiter)
+    assert fetcher._fetch_waiters == {waiter}
+    await asyncio.sleep(0)
+    assert fetcher._fetch_waiters == set()
+    await fetcher.close()

@@ -15,10 +15,17 @@ HALF = b"POST /half HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n{"
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+def begun() -> asyncio.Event:
+    """Set when the call begins."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def port(begun: asyncio.Event) -> AsyncIterator[int]:
     """Where an application of one call is served."""
 
     async def read(request: web.Request) -> web.Response:
+        begun.set()
         await bodies.read_body(request, MarkRead)
         return web.Response()
 
@@ -37,23 +44,23 @@ async def test_body_that_stays_away_is_answered_in_time(
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(HALF)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         assert (await reader.readline()).startswith(b"HTTP/1.1 400")
     writer.close()
     await writer.wait_closed()
 
 
 async def test_client_that_goes_while_its_body_comes_is_no_fault_of_the_server(
-    port: int, caplog: pytest.LogCaptureFixture
+    port: int, begun: asyncio.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     counted = _requests.labels("POST", "/half", 400)._value
     before = counted.get()
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(HALF)
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(begun.wait(), 10)
     with caplog.at_level(logging.WARNING):
         writer.transport.abort()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             while counted.get() == before:
                 await asyncio.sleep(0.01)
     assert caplog.messages == []

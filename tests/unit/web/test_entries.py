@@ -26,8 +26,16 @@ class Servers:
         self.unheard: set[str] = set()
         self.answering = asyncio.Event()
         self.answering.set()
+        self.asked = asyncio.Event()
+
+    async def wait_for(self, pair: Pair) -> None:
+        """Return when this membership is confirmed."""
+        async with asyncio.timeout(10):
+            while pair not in self.confirmed:
+                await asyncio.sleep(0.005)
 
     async def ensure(self, channel_ids: Collection[str]) -> dict[str, str]:
+        self.asked.set()
         await self.answering.wait()
         if self.errors:
             raise self.errors.pop()
@@ -64,7 +72,7 @@ async def test_joins_that_come_together_are_one_group(servers: Servers, entries:
     for number in range(100):
         entries.add(f"u{number}", ["c"])
     entries.add("u0", ["c", "d"])
-    await asyncio.sleep(0.1)
+    await servers.wait_for(("d", "u0"))
     assert [len(group) for group in servers.groups] == [101]
     assert len(servers.confirmed) == 101
 
@@ -75,11 +83,11 @@ async def test_group_that_fails_takes_no_later_one_with_it(
 ) -> None:
     servers.errors.append(error)
     entries.add("ann", ["c"])
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(servers.asked.wait(), 10)
     entries.add("bob", ["c"])
-    await asyncio.sleep(0.05)
+    await servers.wait_for(("c", "bob"))
     entries.add("ann", ["c"])
-    await asyncio.sleep(0.05)
+    await servers.wait_for(("c", "ann"))
     assert servers.confirmed == [("c", "bob"), ("c", "ann")]
 
 
@@ -89,7 +97,7 @@ async def test_membership_that_kafka_has_not_got_is_not_confirmed(
     servers.unheard.add("bob")
     for user in ("ann", "bob", "carol"):
         entries.add(user, ["c"])
-    await asyncio.sleep(0.1)
+    await servers.wait_for(("c", "carol"))
     assert servers.confirmed == [("c", "ann"), ("c", "carol")]
 
 
@@ -99,7 +107,7 @@ async def test_joins_beyond_the_bound_are_left_to_the_next_join(
     monkeypatch.setattr(module, "WAITING", 2)
     for user in ("ann", "bob", "carol"):
         entries.add(user, ["c"])
-    await asyncio.sleep(0.1)
+    await servers.wait_for(("c", "bob"))
     assert servers.groups == [[("c", "ann"), ("c", "bob")]]
 
 
@@ -108,7 +116,7 @@ async def test_join_that_waits_makes_nobody_a_member_who_has_left_since(
 ) -> None:
     entries.add("ann", ["c", "d"])
     await entries.withdraw("ann", "c")
-    await asyncio.sleep(0.1)
+    await servers.wait_for(("d", "ann"))
     assert servers.confirmed == [("d", "ann")]
 
 
@@ -117,10 +125,10 @@ async def test_leave_waits_for_a_join_that_is_being_entered(
 ) -> None:
     servers.answering.clear()
     entries.add("ann", ["c"])
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(servers.asked.wait(), 10)
     leaving = asyncio.create_task(entries.withdraw("ann", "c"))
-    await asyncio.sleep(0.05)
-    assert not leaving.done()
+    left, _ = await asyncio.wait([leaving], timeout=0.05)
+    assert not left
     servers.answering.set()
-    await leaving
+    await asyncio.wait_for(leaving, 10)
     assert servers.confirmed == [("c", "ann")]
