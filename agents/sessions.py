@@ -1,8 +1,8 @@
 """The rules of sessions: what a record makes of a user's sessions in a channel, and when one ends.
 
 Pure. A session is one connection's join of one channel; a user is active while one of theirs lives.
-Of those that are closing only the last is kept: however often a client comes back, an entry is no
-longer than the sessions that live, and one.
+Of those that are closing only the last is kept, and of all only the last thousand: an entry that
+grew with every connection would in the end be larger than Kafka takes.
 Whatever is delivered again, once all of it has come the sessions are those of each record applied
 once: a user's entry remembers the last record that changed it, and where there is no entry left,
 the records that removed it come again behind those that made it.
@@ -17,6 +17,9 @@ from tables.positions import Position
 
 CLOSING_MS: Final = 10_000
 """A connection that ended is given so long to come back unnoticed."""
+
+MOST_SESSIONS: Final = 1000
+"""So many of a user's last sessions in a channel are kept; one is some 70 bytes."""
 
 
 class Session(NamedTuple):
@@ -55,6 +58,8 @@ def apply(
     name = event.user_name if held is None else held.name
     if isinstance(event, UserJoined):
         sessions[event.session_id] = Session(event.gateway_id, 0)
+        if len(sessions) > MOST_SESSIONS:
+            del sessions[next(iter(sessions))]
         name = event.user_name
     elif isinstance(event, UserLeft):
         sessions.pop(event.session_id, None)

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.sessions import CLOSING_MS, Active, Session, apply
+from agents.sessions import CLOSING_MS, MOST_SESSIONS, Active, Session, apply
 from app.records import SessionClosing, SessionEvent, SessionExpired, UserJoined, UserLeft
 from tables.positions import Position
 
@@ -77,6 +77,13 @@ def test_user_who_comes_and_goes_again_and_again_has_one_closing_session() -> No
         held = apply(held, event("session_closing", f"s{n}"), at(2 * n + 2), NOW + n)
     assert held is not None
     assert held.sessions == {"tab": Session("g1", 0), "s19": Session("g1", NOW + 19 + CLOSING_MS)}
+
+
+def test_user_with_more_sessions_than_are_kept_has_the_last_of_them() -> None:
+    names = [f"s{number}" for number in range(MOST_SESSIONS + 2)]
+    held = fold(*(event("user_joined", name) for name in names))
+    assert held is not None
+    assert list(held.sessions) == names[2:]
 
 
 def test_user_whose_last_tab_is_left_has_the_grace_of_the_one_that_closed() -> None:
