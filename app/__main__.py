@@ -8,13 +8,13 @@ import sys
 from aiokafka.errors import KafkaError
 
 from app import settings as settings_module
-from app.clients import Outage
 from app.commands.audit import COULD_NOT_CHECK, audit_channel
 from app.commands.dlq import drop_letters, list_letters, replay_letters, show_letter
 from app.commands.lag import show_lag
 from app.commands.release import release
 from app.commands.topics import adopt_topics, list_topics
 from app.errors import HubbubError
+from app.outages import Outage
 from app.settings import Settings
 from app.telemetry import logs
 

@@ -2,18 +2,14 @@
 
 import asyncio
 import logging
-import re
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from hiredis import PushNotification
 from motor.motor_asyncio import (
     AsyncIOMotorClient,
@@ -22,27 +18,16 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
 )
 from pymongo.collection import Collection as BlockingCollection
-from pymongo.errors import (
-    ConnectionFailure,
-    ExecutionTimeout,
-    OperationFailure,
-    PyMongoError,
-    WriteConcernError,
-)
+from pymongo.errors import PyMongoError
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import (
-    MasterDownError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import ResponseError
 
 from app.errors import SettingsError, Unavailable, UnfitServer
+from app.outages import Outage
 from app.settings import Settings, variable_of
 
 log = logging.getLogger(__name__)
@@ -51,10 +36,6 @@ PING_SECONDS: Final = 2.0
 MONGODB_SECONDS: Final = 5.0
 """What a request waits for MongoDB before it is answered with 503."""
 
-NOT_PRIMARY_CODES: Final = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
-"""Error codes of a primary that steps down or shuts down while it writes (MongoDB's
-error_codes.yml, categories NotPrimaryError and ShutdownError)."""
-
 REDIS_VERSION: Final = (6, 2)
 """What is older lacks commands that the scripts use."""
 
@@ -62,13 +43,6 @@ Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
 Session = AsyncIOMotorClientSession
 """Motor's, named here alone, so that PyMongo's own asynchronous client can take its place."""
-
-_REFUSED_FOR_NOW: Final = re.compile(
-    r"\b(?:LOADING|READONLY|OOM|BUSY|MASTERDOWN|MISCONF|NOREPLICAS)\b"
-)
-"""Codes that redis-py has no class for, or that a script of Redis 6 hands on in its own error."""
-
-Outage = (RedisError, PyMongoError, KafkaError, OSError, TimeoutError)
 
 
 class _RedisConnection(Connection):
@@ -255,63 +229,3 @@ def check_fit(version: str, policy: str) -> None:
             f"redis has maxmemory-policy {policy}, which evicts what must stay; "
             "it must be noeviction or volatile-*"
         )
-
-
-def is_refused_for_now(error: BaseException) -> bool:
-    """Whether Redis has answered that it cannot do this now: it is full, read-only, busy, without
-    its master, its disk or enough replicas."""
-    if isinstance(error, (OutOfMemoryError, ReadOnlyError, MasterDownError)):
-        return True
-    return isinstance(error, ResponseError) and bool(_REFUSED_FOR_NOW.search(str(error)))
-
-
-def dependency_of(error: BaseException) -> str | None:
-    """Return the dependency whose outage `error` is; None if it is anything else."""
-    if isinstance(error, KafkaError):
-        return "kafka"
-    if isinstance(error, RedisError) and (
-        not isinstance(error, ResponseError) or is_refused_for_now(error)
-    ):
-        return "redis"
-    lost = isinstance(error, (ConnectionFailure, ExecutionTimeout, WriteConcernError))
-    if lost or (
-        isinstance(error, OperationFailure) and error.has_error_label("RetryableWriteError")
-    ):
-        return "mongodb"
-    return None
-
-
-def answering(dependency: str, timeout_seconds: float) -> AbstractAsyncContextManager[None]:
-    """Bound what is awaited inside, and tell an outage of `dependency` from other errors.
-
-    Raises:
-        Unavailable: it failed as an outage does, or took longer than `timeout_seconds`.
-    """
-    return _Answering(dependency, asyncio.timeout(timeout_seconds))
-
-
-class _Answering:
-    """A class, since it is around every request: a generator costs twice as much."""
-
-    __slots__ = ("_dependency", "_timeout")
-
-    def __init__(self, dependency: str, timeout: asyncio.Timeout) -> None:
-        self._dependency = dependency
-        self._timeout = timeout
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as late:
-            raise Unavailable(self._dependency) from late
-        is_outage = isinstance(error, Exception) and dependency_of(error) == self._dependency
-        if is_outage or isinstance(error, TimeoutError):
-            raise Unavailable(self._dependency) from error

@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import Gauge
 
-from app.clients import Outage, create_admin, create_reader
+from app.clients import create_admin, create_reader
+from app.outages import Outage
 from app.reading import follow, read_all
 from app.settings import Settings
 from app.topics import Topic

@@ -15,8 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from app.archive.topics import NotedTopic, TopicRegistry
-from app.clients import Outage, create_admin
+from app.clients import create_admin
 from app.errors import ProvisionError
+from app.outages import Outage
 from app.settings import Settings
 from app.topic_metadata import FoundTopic, find_topics
 from app.topics import TOPICS, Topic

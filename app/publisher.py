@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge
 
 from app.archive.documents import Document
 from app.archive.messages import Messages
-from app.clients import Outage
+from app.outages import Outage
 from app.outgoing import Reacted, encode_change, encode_reaction, kind_of
 from app.topics import MESSAGES, REACTIONS, Topic
 

@@ -17,8 +17,8 @@ from prometheus_client import Counter, Gauge
 
 from app.archive.documents import Document
 from app.archive.pending import PendingMessages, ago
-from app.clients import Outage
 from app.offsets import Offsets
+from app.outages import Outage
 from app.outgoing import encode_change, kind_of
 from app.streaming.application import Application
 from app.streaming.progress import Progress, read_progress

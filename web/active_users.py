@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 import orjson
 from redis.asyncio import Redis
 
-from app.clients import answering
 from app.gathering import Gathering
 from app.keys import active_names, active_users
+from app.outages import answering
 from web.crowds import PAUSE_SECONDS
 from web.fan_out.hub import Hub
 from web.fan_out.stream import Stream

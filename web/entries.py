@@ -16,8 +16,9 @@ from prometheus_client import Counter
 from app.announcements import encode_membership
 from app.archive.channels import OPEN, Channels
 from app.archive.members import Members, Pair
-from app.clients import MONGODB_SECONDS, Outage, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import Unavailable
+from app.outages import Outage, answering
 from app.publisher import Publisher
 from app.telemetry.tracing import traceparent_of
 from app.topics import MESSAGES

@@ -18,10 +18,11 @@ from redis.exceptions import ResponseError
 
 from app.archive.documents import Document, render
 from app.archive.messages import Messages
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import FieldError, RequestError, Unavailable
 from app.ids import is_message_id
 from app.keys import CACHE_LENGTH, channel_stream
+from app.outages import answering
 from app.stream_log.cursor import Position
 from app.stream_log.log import StreamLog
 

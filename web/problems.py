@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from app.clients import dependency_of
 from app.errors import FieldError, RequestError, Unavailable
+from app.outages import dependency_of
 
 
 @dataclass(frozen=True, slots=True)

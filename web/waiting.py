@@ -6,9 +6,9 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from app.clients import answering
 from app.errors import Unavailable
 from app.gathering import Gathering
+from app.outages import answering
 from tables.readers import read_waiting
 from web.crowds import PAUSE_SECONDS
 

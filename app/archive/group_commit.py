@@ -32,7 +32,8 @@ from pymongo.errors import (
 )
 
 from app.archive.documents import Document
-from app.clients import NOT_PRIMARY_CODES, Collection, for_threads
+from app.clients import Collection, for_threads
+from app.outages import NOT_PRIMARY_CODES
 
 GROUP_LENGTH: Final = 500
 _DUPLICATE_KEY: Final = 11000

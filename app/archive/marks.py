@@ -19,9 +19,10 @@ from app.archive.applied import (
 )
 from app.archive.documents import Document
 from app.archive.threads import Threads
-from app.clients import NOT_PRIMARY_CODES, Database, for_threads
+from app.clients import Database, for_threads
 from app.errors import PartitionLost
 from app.gathering import Gathering
+from app.outages import NOT_PRIMARY_CODES
 
 _CHANNELS_PER_QUERY: Final = 100
 _DUPLICATE_KEY: Final = 11000

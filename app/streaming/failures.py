@@ -20,8 +20,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.archive.marks import Overtaken
-from app.clients import is_refused_for_now
 from app.errors import Unavailable
+from app.outages import is_refused_for_now
 
 ATTEMPTS: Final = 3
 """At something that does not pass by itself; then a record goes to the dead letters."""

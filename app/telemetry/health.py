@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.clients import Outage
+from app.outages import Outage
 
 PROBE_SECONDS: Final = 1.0
 

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from app.announcements import encode_active_users_wanted, encode_projection_wanted
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import Unavailable
 from app.keys import channel_stream
+from app.outages import answering
 from app.topics import MESSAGES, USER_ACTIVITY, Topic
 from web.active_users import REDIS_SECONDS
 from web.deps import Gateway

@@ -3,9 +3,10 @@
 from app.announcements import encode_membership
 from app.archive.channels import DIRECT, NewChannel, render_channel
 from app.archive.members import MEMBER, OWNER, Pair
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import FieldError, RequestError, Unavailable
 from app.ids import new_id
+from app.outages import answering
 from app.topics import MESSAGES
 from web.deps import Gateway
 from web.entries import announce

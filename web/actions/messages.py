@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from app.archive.documents import Document, render
 from app.archive.messages import Draft
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import FieldError, RequestError
+from app.outages import answering
 from web.deps import Gateway
 from web.identity import User
 from web.schemas import EditMessage, SendMessage

@@ -1,8 +1,8 @@
 """What a user can do that others see only while they look: type."""
 
-from app.clients import answering
 from app.errors import Unavailable
 from app.keys import TYPING_SECONDS, typing
+from app.outages import answering
 from web.active_users import REDIS_SECONDS
 from web.deps import Gateway
 from web.identity import User

@@ -3,8 +3,9 @@
 from app.archive.documents import render
 from app.archive.reactions import Result
 from app.archive.shown_reactions import Wish
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import RequestError
+from app.outages import answering
 from app.outgoing import Reacted
 from web.deps import Gateway
 from web.identity import User

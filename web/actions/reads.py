@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.announcements import encode_read
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import Unavailable
+from app.outages import answering
 from app.topics import MESSAGES
 from tables.readers import ReadChannel, read_channels, read_numbers
 from web.deps import Gateway

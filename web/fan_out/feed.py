@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
-from app.clients import Outage
+from app.outages import Outage
 from web.fan_out.frames import Batch, encode, owner_of
 from web.fan_out.stream import Stream
 

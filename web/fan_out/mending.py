@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter
 
-from app.clients import Outage
 from app.errors import Unavailable
+from app.outages import Outage
 from app.stream_log.log import READ_COUNT, StreamLog
 from web.fan_out.frames import Batch
 from web.fan_out.stream import Stream

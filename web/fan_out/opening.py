@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from app.clients import Outage
 from app.errors import Unavailable
 from app.keys import StreamKey
+from app.outages import Outage
 from app.stream_log.cursor import Position
 from app.stream_log.log import StreamLog
 from web.crowds import PAUSE_SECONDS

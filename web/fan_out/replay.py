@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from app.clients import Outage
+from app.outages import Outage
 from web.fan_out.connection import UNKNOWN_ERROR, Connection
 from web.fan_out.frames import Batch
 from web.fan_out.hub import Hub

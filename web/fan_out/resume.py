@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from prometheus_client import Counter
 
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.keys import StreamKey
+from app.outages import answering
 from app.stream_log.cursor import Cursor, Position
 from web.fan_out.hub import Hub
 from web.fan_out.stream import Stream

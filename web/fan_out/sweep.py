@@ -7,9 +7,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from app.clients import Outage
 from app.errors import Unavailable
 from app.keys import user_stream
+from app.outages import Outage
 from web.fan_out.connection import Connection
 from web.fan_out.frames import Batch
 

@@ -5,8 +5,9 @@ from aiohttp import web
 
 from app.archive.channels import render_channel
 from app.archive.members import describe_member
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import RequestError
+from app.outages import answering
 from tables.readers import read_receipts
 from web.actions import channels, reads
 from web.actions.reads import REDIS_SECONDS

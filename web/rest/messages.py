@@ -7,8 +7,9 @@ from aiohttp import web
 from prometheus_client import Counter
 
 from app.archive.documents import render
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import FieldError, RequestError
+from app.outages import answering
 from web import actions
 from web.identity import sender_of, user_of
 from web.keys import GATEWAY

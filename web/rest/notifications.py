@@ -6,8 +6,9 @@ import orjson
 from aiohttp import web
 
 from app.archive.notifications import render_notification
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import FieldError, RequestError
+from app.outages import answering
 from web.actions import notifications as actions
 from web.keys import GATEWAY
 from web.parsing import check_idempotency_key

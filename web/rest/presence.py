@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from app.clients import answering
+from app.outages import answering
 from web import actions
 from web.active_users import REDIS_SECONDS
 from web.connection_counts import find_online

@@ -4,8 +4,9 @@ import orjson
 from aiohttp import web
 
 from app.archive.documents import format_time
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.errors import FieldError, RequestError
+from app.outages import answering
 from web.actions.reactions import add_reaction, remove_reaction
 from web.fields import is_emoji
 from web.identity import user_of

@@ -4,8 +4,9 @@ import orjson
 from aiohttp import web
 
 from app.archive.documents import render
-from app.clients import MONGODB_SECONDS, answering
+from app.clients import MONGODB_SECONDS
 from app.keys import channel_stream
+from app.outages import answering
 from web.active_users import REDIS_SECONDS
 from web.connection_counts import count_connections
 from web.keys import GATEWAY
