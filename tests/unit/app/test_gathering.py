@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.gathering import Gathering
+from tests.support.clock import Clock
 
 
 class Calls:
@@ -62,26 +63,28 @@ async def test_item_whose_caller_is_gone_is_not_asked_for() -> None:
     assert calls.groups == [[1], [3]]
 
 
-async def test_items_gather_in_the_pause_between_calls_but_not_before_the_first() -> None:
-    calls = Calls()
+async def test_items_gather_in_the_pause_between_calls_but_not_before_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, calls = Clock(monkeypatch), Calls()
     calls.may_answer.set()
     gathering = Gathering(calls.ask_all, 3, pause_seconds=0.2)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    assert await gathering.ask(1) == 10
-    assert loop.time() - began < 0.1
-    first = asyncio.create_task(gathering.ask(2))
-    await asyncio.sleep(0.02)
-    assert await gathering.ask(3) == 30
-    assert loop.time() - began >= 0.2
-    assert await first == 20
+    asking = [asyncio.create_task(gathering.ask(1))]
+    await clock.advance()
+    assert calls.groups == [[1]]
+    for item in (2, 3):
+        asking.append(asyncio.create_task(gathering.ask(item)))
+        await clock.advance(0.09)
+    assert calls.groups == [[1]]
+    await clock.advance(0.03)
     assert calls.groups == [[1], [2, 3]]
+    assert [await each for each in asking] == [10, 20, 30]
 
 
 async def test_full_call_is_followed_at_once() -> None:
     calls = Calls()
     calls.may_answer.set()
     gathering = Gathering(calls.ask_all, 2, pause_seconds=60)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         assert await gathering.ask_each([1, 2, 3]) == [10, 20, 30]
     assert calls.groups == [[1, 2], [3]]

@@ -1,7 +1,6 @@
 """Order and patience of the publisher, beside a producer that does as the test says."""
 
 import asyncio
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +37,12 @@ class Producer:
         return acknowledged
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits in vain but those that say so, and none goes on while its machine stalls."""
+    monkeypatch.setattr(module, "WAIT_SECONDS", 60)
+
+
 def publisher_of(producer: Producer) -> Publisher:
     return Publisher(producer, messages=None)  # type: ignore[arg-type]  # neither is reached
 
@@ -65,26 +70,22 @@ async def test_publish_without_an_answer_waits_a_second_then_goes_on(
     publisher = publisher_of(producer)
     assert not await publish(publisher, b"1")
     producer.open.set()
-    await publisher.drain(1)
+    await publisher.drain(30)
     assert producer.values == [b"1"]
 
 
-async def test_publish_after_twenty_failures_does_not_wait_until_one_succeeds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
+async def test_publish_after_twenty_failures_does_not_wait_until_one_succeeds() -> None:
     producer = Producer()
     producer.fails = True
     publisher = publisher_of(producer)
     for _ in range(FAILURES_BEFORE_NOT_WAITING):
         assert not await publish(publisher, b"lost")
     producer.fails = False
-    started = time.monotonic()
-    for _ in range(10):
-        assert not await publish(publisher, b"later")
-    assert time.monotonic() - started < 0.05
+    async with asyncio.timeout(30):
+        for _ in range(10):
+            assert not await publish(publisher, b"later")
     producer.open.set()
-    await publisher.drain(1)
+    await publisher.drain(30)
     assert producer.values == [b"later"] * 10
     assert await publish(publisher, b"now")
 
@@ -99,7 +100,7 @@ async def test_record_beyond_the_bound_is_left_to_the_reconciler(
     for n in range(4):
         assert not await publish(publisher, b"%d" % n)
     producer.open.set()
-    await publisher.drain(1)
+    await publisher.drain(30)
     assert producer.values == [b"0", b"1"]
 
 
@@ -146,7 +147,7 @@ async def test_reaction_to_a_message_without_number_is_published_when_it_has_one
     reacted = Reacted("reaction_added", "👍", "ann", 2)
     assert not await publisher.publish_reaction(reacted, archive.document, "00-0-0-00")
     assert producer.values == []
-    await publisher.drain(1)
+    await publisher.drain(30)
     (value,) = [orjson.loads(value) for value in producer.values]
     assert (value["eventId"], value["rev"], value["type"]) == ("m:2", 2, "reaction_added")
     assert (value["messageId"], value["emoji"], value["userId"]) == ("m", "👍", "ann")
@@ -165,5 +166,5 @@ async def test_reaction_that_was_applied_meanwhile_is_not_published(
     del archive.document["pendingSince"]
     reacted = Reacted("reaction_removed", "👍", "ann", 2)
     assert not await publisher.publish_reaction(reacted, archive.document, "00-0-0-00")
-    await publisher.drain(1)
+    await publisher.drain(30)
     assert producer.values == []

@@ -41,7 +41,7 @@ def test_contestant_when_it_is_stopped_may_leave_its_group(
     consumer: Consumer, tmp_path: Path
 ) -> None:
     consumer.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     consumer.stop()

@@ -38,6 +38,6 @@ async def test_rest_when_processes_stay_busy_ends_nevertheless(
     monkeypatch.setattr(modes, "REST_SECONDS", 0.05)
     feed_cpu_seconds(monkeypatch, itertools.count())
     began = time.perf_counter()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await load._rest()
     assert time.perf_counter() - began >= 0.05

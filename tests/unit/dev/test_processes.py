@@ -1,6 +1,6 @@
 """A process of Hubbub as a child."""
 
-import time
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,10 +57,9 @@ def test_a_frozen_process_answers_when_it_is_thawed(process: Process) -> None:
 
 def test_a_frozen_process_is_stopped_within_its_grace(process: Process) -> None:
     process.freeze()
-    began = time.monotonic()
-    process.stop(grace_seconds=5)
-    assert not psutil.pid_exists(process.pid)
-    assert time.monotonic() - began < 5
+    process.stop(grace_seconds=30)
+    # By the signal that lets it end in good order, and not by the one after its grace.
+    assert process.popen.returncode == -signal.SIGTERM
 
 
 def test_a_process_that_ends_before_it_is_ready_is_told_with_its_log(tmp_path: Path) -> None:
@@ -87,7 +86,7 @@ async def test_a_process_is_started_and_stopped_from_async_code(tmp_path: Path) 
 def test_what_a_process_started_is_gone_after_its_stop(tmp_path: Path) -> None:
     with serving(tmp_path, "import subprocess; subprocess.Popen(['sleep', '60'])\n" + SERVES) as it:
         (sleeper,) = psutil.Process(it.pid).children()
-    sleeper.wait(2)
+    sleeper.wait(30)
 
 
 def test_a_process_that_runs_is_not_started_twice(process: Process) -> None:

@@ -13,6 +13,7 @@ from app.streaming.batches import LONGEST_BATCH
 from app.streaming.lease import Lease
 from app.streaming.settlement import SETTLE_SECONDS, Settlement
 from app.streaming.work import Work
+from tests.support.clock import Clock
 
 
 class Lane:
@@ -20,7 +21,6 @@ class Lane:
 
     def __init__(self) -> None:
         self.settled: list[list[int]] = []
-        self.settled_at = 0.0
         self.acknowledged: list[int] = []
         self.failures: list[Exception] = []
         self.error: Exception | None = None
@@ -31,7 +31,6 @@ class Lane:
     async def settle(self, batches: Sequence[Done]) -> None:
         """As `Attempts.settle`."""
         self.settled.append([done.barriers[0] for done in batches])
-        self.settled_at = asyncio.get_running_loop().time()
         await self.may_end.wait()
         if self.error is not None:
             raise self.error
@@ -49,29 +48,34 @@ class Lane:
         await self.settlement.add(Done([], work, [name]))
 
 
-async def test_batches_of_a_while_are_settled_as_one() -> None:
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock on which one while begins now."""
+    return Clock(monkeypatch)
+
+
+async def test_batches_of_a_while_are_settled_as_one(clock: Clock) -> None:
     lane = Lane()
     for name in range(3):
         await lane.add(name)
+    await clock.advance(SETTLE_SECONDS / 2)
     assert lane.settled == []
-    await asyncio.sleep(2 * SETTLE_SECONDS)
+    await clock.advance(SETTLE_SECONDS / 2)
     assert (lane.settled, lane.acknowledged) == ([[0, 1, 2]], [0, 1, 2])
     await lane.add(3)
-    await asyncio.sleep(2 * SETTLE_SECONDS)
+    await clock.advance(SETTLE_SECONDS)
     assert lane.acknowledged == [0, 1, 2, 3]
 
 
-async def test_settlements_of_all_partitions_begin_together() -> None:
+async def test_settlements_of_all_partitions_begin_together(clock: Clock) -> None:
     """At the same times of one clock, whenever their batches were done."""
     lanes = [Lane() for _ in range(20)]
     for lane in lanes:
         await lane.add(0)
-        await asyncio.sleep(SETTLE_SECONDS / len(lanes))
-    await asyncio.sleep(2 * SETTLE_SECONDS)
-    after_the_tick = [lane.settled_at % SETTLE_SECONDS for lane in lanes]
-    at_once = [seconds for seconds in after_the_tick if seconds < SETTLE_SECONDS / 4]
-    # A quarter of them if each waited for itself; all, but for a machine that stalls.
-    assert len(at_once) > len(lanes) / 2
+        await clock.advance(SETTLE_SECONDS / 21)
+    assert [lane.settled for lane in lanes] == [[]] * 20
+    await clock.advance(SETTLE_SECONDS / 20)
+    assert [lane.settled for lane in lanes] == [[[0]]] * 20
 
 
 @pytest.mark.parametrize(("records", "is_urgent"), [(1, True), (LONGEST_BATCH, False)])

@@ -98,7 +98,7 @@ async def test_wait_for_room_in_a_queue_ends_when_the_flow_stops(fetching: Fetch
     assert not fetching.hand_out.done()
     fetching.consumer.stop_flow()
     fetching.consumer.stop_flow()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await fetching.hand_out
     fetching.consumer.resume_flow()
     fetching.consumer.stop_flow()  # Nothing waits now.

@@ -11,8 +11,8 @@ from app.streaming.watchdog import CommitsStalled, watch_commits
 PARTITION = TP("messages", 0)
 
 
-async def watch(behind: list[dict[TP, int | None]], *, answers: bool) -> None:
-    """Look at each state once; the last one stays."""
+async def watch(behind: list[dict[TP, int | None]], *, answers: bool, seconds: float = 0.4) -> None:
+    """Look at each state once; the last one stays. Return after `seconds`."""
     states = iter(behind)
     last: dict[TP, int | None] = {}
 
@@ -25,13 +25,13 @@ async def watch(behind: list[dict[TP, int | None]], *, answers: bool) -> None:
         return answers
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(0.4):
+        async with asyncio.timeout(seconds):
             await watch_commits(look, kafka_answers, patience_seconds=0.1, look_seconds=0.01)
 
 
 async def test_watchdog_when_nothing_is_committed_ends_the_worker() -> None:
     with pytest.raises(CommitsStalled, match="messages:0 is still at 7"):
-        await watch([{PARTITION: 7}], answers=True)
+        await watch([{PARTITION: 7}], answers=True, seconds=30)
 
 
 async def test_watchdog_when_commits_go_on_is_silent() -> None:

@@ -37,7 +37,7 @@ async def say(port: int, data: bytes) -> tuple[bytes, bytes]:
     """Send bytes; return the head and the body of what is answered until the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()

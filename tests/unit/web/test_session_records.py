@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
+from tests.support.waiting import until
 from web import crowds
 from web import session_records as module
 from web.identity import User
@@ -36,6 +37,16 @@ class Producer:
             answer.set_result(None)
         return answer
 
+    async def until_told(self, count: int) -> None:
+        """Return when it has taken so many records."""
+        await until(lambda: len(self.records) >= count)
+
+    async def until_refused(self) -> None:
+        """Return when it has refused a record, and whoever sent it knows that."""
+        before = self.attempts
+        # The next attempt is made because the one before has failed.
+        await until(lambda: self.attempts >= before + 2)
+
 
 def session(number: int) -> Session:
     return Session(f"s{number}", "c", User(f"u{number}", "Ann"))
@@ -56,17 +67,17 @@ async def records(
     records = SessionRecords(cast(AIOKafkaProducer, producer), "g1")
     records.start()
     yield records
-    await records.stop(1)
+    await records.stop(10)
 
 
 async def test_states_are_told_in_order(producer: Producer, records: SessionRecords) -> None:
     one, two = session(1), session(2)
     records.tell(one, JOINED)
     records.tell(two, JOINED)
-    await asyncio.sleep(0.05)
+    await producer.until_told(2)
     records.tell(two, CLOSING)
     records.tell(one, LEFT)
-    await asyncio.sleep(0.05)
+    await producer.until_told(4)
     assert producer.records == [
         ("user_joined", "s1"),
         ("user_joined", "s2"),
@@ -81,8 +92,9 @@ async def test_session_that_came_and_went_between_two_turns_is_not_told_of(
     passing = session(1)
     records.tell(passing, JOINED)
     records.tell(passing, CLOSING)
-    await asyncio.sleep(0.05)
-    assert producer.records == []
+    records.tell(session(2), JOINED)
+    await producer.until_told(1)
+    assert producer.records == [("user_joined", "s2")]
 
 
 async def test_newest_state_is_told_when_kafka_is_back(
@@ -90,17 +102,17 @@ async def test_newest_state_is_told_when_kafka_is_back(
 ) -> None:
     known, passing, staying = session(1), session(2), session(3)
     records.tell(known, JOINED)
-    await asyncio.sleep(0.05)
+    await producer.until_told(1)
     producer.is_away = True
     records.tell(known, CLOSING)
-    await asyncio.sleep(0.05)
+    await producer.until_refused()
     for _ in range(100):
         records.tell(passing, JOINED)
         records.tell(passing, CLOSING)
     records.tell(staying, JOINED)
-    await asyncio.sleep(0.05)
+    await producer.until_refused()
     producer.is_away = False
-    await asyncio.sleep(0.1)
+    await producer.until_told(3)
     assert producer.records == [
         ("user_joined", "s1"),
         ("session_closing", "s1"),
@@ -113,32 +125,34 @@ async def test_crowd_waits_behind_one_attempt_while_kafka_is_away(
 ) -> None:
     producer.is_away = True
     records.tell(session(0), JOINED)
-    await asyncio.sleep(0.05)
+    await producer.until_refused()
     crowd = [session(number) for number in range(1, 1001)]
     for each in crowd:
         records.tell(each, JOINED)
-    await asyncio.sleep(0.1)
+    await producer.until_refused()
     assert producer.attempts < 20
     for each in crowd:
         records.tell(each, CLOSING)
+    records.tell(session(1001), JOINED)
     producer.is_away = False
-    await asyncio.sleep(0.1)
+    await producer.until_told(2)
     # Of those who came and went meanwhile Kafka never knew.
-    assert producer.records == [("user_joined", "s0")]
+    assert producer.records == [("user_joined", "s0"), ("user_joined", "s1001")]
 
 
 async def test_typing_is_dropped_while_kafka_is_away(
     producer: Producer, records: SessionRecords
 ) -> None:
     records.tell_typing("c", User("u1"))
-    await asyncio.sleep(0.05)
+    await producer.until_told(1)
     producer.is_away = True
     records.tell(session(1), JOINED)
-    await asyncio.sleep(0.05)
+    await producer.until_refused()
     records.tell_typing("c", User("u2"))
+    records.tell(session(2), JOINED)
     producer.is_away = False
-    await asyncio.sleep(0.1)
-    assert producer.records == [("typing", "u1"), ("user_joined", "s1")]
+    await producer.until_told(3)
+    assert producer.records == [("typing", "u1"), ("user_joined", "s1"), ("user_joined", "s2")]
 
 
 async def test_typing_goes_out_again_when_whoever_waited_for_kafka_is_gone(
@@ -147,21 +161,21 @@ async def test_typing_goes_out_again_when_whoever_waited_for_kafka_is_gone(
     producer.is_away = True
     first, second = session(1), session(2)
     records.tell(first, JOINED)
-    await asyncio.sleep(0.05)
+    await producer.until_refused()
     records.tell(second, JOINED)
     records.tell(second, LEFT)
     records.tell(first, LEFT)
     producer.is_away = False
-    await asyncio.sleep(0.1)
+    await until(lambda: not records._has_failed)
     records.tell_typing("c", User("u3"))
-    await asyncio.sleep(0.05)
+    await producer.until_told(2)
     assert producer.records == [("user_left", "s1"), ("typing", "u3")]
 
 
 async def test_stop_tells_the_last(producer: Producer, records: SessionRecords) -> None:
     leaving = session(1)
     records.tell(leaving, JOINED)
-    await asyncio.sleep(0.05)
+    await producer.until_told(1)
     records.tell(leaving, CLOSING)
-    await records.stop(1)
+    await records.stop(10)
     assert producer.records[-1] == ("session_closing", "s1")

@@ -90,14 +90,14 @@ class Place:
 
     async def wait_for_page(self) -> None:
         """Return when a page is on its way that the client has not taken."""
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             while not self.client.seqs:
                 await asyncio.sleep(0)
 
     async def finish(self) -> None:
         """Let the client take everything, and return when no replay runs any more."""
         self.client.takes.set()
-        await asyncio.wait(tuple(self.hub._tasks), timeout=1)
+        await asyncio.wait(tuple(self.hub._tasks), timeout=30)
 
 
 async def test_replay_when_left_and_joined_again_gives_each_event_once() -> None:
@@ -138,7 +138,7 @@ async def test_client_that_does_not_take_its_page_is_dropped(
     monkeypatch.setattr("web.fan_out.replay.TAKE_SECONDS", 0.02)
     place = Place()
     place.follow_from(0)
-    await asyncio.wait(tuple(place.hub._tasks), timeout=1)
+    await asyncio.wait(tuple(place.hub._tasks), timeout=30)
     assert place.client.code == SLOW_CONSUMER
 
 
