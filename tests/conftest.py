@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -23,6 +24,11 @@ LONG: Final = (
 )
 """What takes long, the longest first, so that none of the processes that share the tests is left
 alone with it. The servers of the page's tests stay up until the end: they come late."""
+
+
+# How long an example takes tells how busy the machine is, and nothing else.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 class Files(LoadFileScheduling):

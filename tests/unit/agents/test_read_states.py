@@ -307,7 +307,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS, st.integers(0, 2**32))
 def test_states_and_events_are_those_of_one_delivery_whenever_the_worker_dies(
     steps: Any, seed: int

@@ -103,9 +103,7 @@ class PartitionMachine(RuleBasedStateMachine):
 
 
 TestPartition = PartitionMachine.TestCase
-TestPartition.settings = settings(
-    deadline=None, suppress_health_check=list(HealthCheck), max_examples=50
-)
+TestPartition.settings = settings(suppress_health_check=list(HealthCheck), max_examples=50)
 
 
 def position(offset: int) -> bytes:

@@ -104,7 +104,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps)
 def test_any_interleaving_gives_each_follower_each_event_once_in_order(
     steps: list[tuple[str, int]],
