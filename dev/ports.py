@@ -1,5 +1,6 @@
 """TCP ports of this machine: which is free, which answers."""
 
+import itertools
 import random
 import socket
 from pathlib import Path
@@ -9,9 +10,15 @@ _FIRST: Final = 10_000
 _LAST: Final = 32_000
 _RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
+_places: Final = itertools.count(random.randrange(_LAST))
+"""One port after the other, each process from a place of its own on: they hardly meet."""
+
 
 def free_port() -> int:
-    """Return a TCP port that was free a moment ago.
+    """Return a TCP port that was free a moment ago, and that this process was not given before.
+
+    It is taken some time later, and free again while what listens there is started anew: one that
+    is chosen by chance would now and then be somebody else's.
 
     None of those from which the kernel takes the other end of outgoing connections: a client that
     tries to reach a stopped server there meets itself in the end (TCP's simultaneous open), and
@@ -19,7 +26,7 @@ def free_port() -> int:
     """
     last = _last_port()
     while True:
-        port = random.randint(_FIRST, last)
+        port = _FIRST + next(_places) % (last - _FIRST + 1)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
