@@ -32,16 +32,26 @@ async def talk(realtime: Realtime, *pieces: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(realtime))
     answer = b""
     try:
-        for piece in pieces:
+        for piece in pieces[:-1]:
             writer.write(piece)
-            await asyncio.sleep(0.05)
-        async with asyncio.timeout(5):
+            await until_given_to_aiohttp(realtime)
+        writer.write(pieces[-1])
+        async with asyncio.timeout(30):
             while not answer.endswith(b"}") and (data := await reader.read(65536)):
                 answer += data
         return answer
     finally:
         writer.close()
         await writer.wait_closed()
+
+
+async def until_given_to_aiohttp(realtime: Realtime) -> None:
+    """Return when a connection has said something that is no handshake."""
+    server = realtime.entrance._runner.server
+    assert server is not None
+    async with asyncio.timeout(30):
+        while not server.connections:
+            await asyncio.sleep(0.01)
 
 
 def answered_at_the_door() -> float:
@@ -107,18 +117,27 @@ async def test_half_a_request_is_waited_for_no_longer_than_a_connection_is_kept(
     async with serve(settings, database) as realtime:
         reader, writer = await asyncio.open_connection("127.0.0.1", port_of(realtime))
         writer.write(said)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await reader.read()
         writer.close()
         await writer.wait_closed()
 
 
-async def test_handshake_at_a_closed_entrance_ends_the_connection(realtime: Realtime) -> None:
+async def test_handshake_at_a_closed_entrance_ends_the_connection(
+    realtime: Realtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted, connection_made = asyncio.Event(), door.Door.connection_made
+
+    def note(made: door.Door, transport: asyncio.BaseTransport) -> None:
+        connection_made(made, transport)
+        accepted.set()
+
+    monkeypatch.setattr(door.Door, "connection_made", note)
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(realtime))
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(accepted.wait(), 30)
     realtime.entrance.close()
     writer.write(HANDSHAKE)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await reader.read() == b""
     assert not realtime.hub.connections
     writer.close()

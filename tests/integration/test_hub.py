@@ -86,7 +86,7 @@ async def test_hole_in_one_stream_holds_up_no_other(
         async with Deaf(realtime, "c1"):
             await realtime.append("c1")
         await realtime.append("c1")
-        await asyncio.wait_for(reading.wait(), 5)
+        await asyncio.wait_for(reading.wait(), 30)
         await realtime.append("c2", 3)
         assert [f["channelId"] for f in await client.events(3)] == ["c2"] * 3
         await realtime.append("c1")
@@ -101,7 +101,7 @@ async def test_last_event_before_silence_is_found_by_the_position_check(
         await client.join("c1")
         async with Deaf(realtime, "c1"):
             await realtime.append("c1")
-        assert (await client.next(12))["seq"] == 1
+        assert (await client.next())["seq"] == 1
 
 
 async def test_hole_that_the_log_does_not_cover_is_a_resync(realtime: Realtime) -> None:
@@ -167,7 +167,7 @@ async def test_redis_killed_and_back_makes_followers_whole(
         assert refused["retryAfter"] > 0
         own_redis.start()
         # Another run of the server: what it knows may be old, so the epoch is new.
-        frames = [await client.next(5), await client.next(5)]
+        frames = await client.events(2)
         assert {frame["type"] for frame in frames} == {"resync"}
         owners = [str(frame.get("channelId") or frame.get("userId")) for frame in frames]
         assert sorted(owners) == ["c1", "u1"]
@@ -204,7 +204,7 @@ async def test_frozen_redis_is_noticed_and_used_again(
             assert (await client.join("c2", "x"))["code"] == "unavailable"
         finally:
             own_redis.thaw()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             while not realtime.hub.is_connected:
                 await asyncio.sleep(0.02)
         await realtime.append("c1")
@@ -255,7 +255,7 @@ async def test_slow_client_is_dropped_and_costs_the_others_nothing(realtime: Rea
     async with WsClient(realtime.url) as client:
         await client.join("c1")
         stream = next(s for s in realtime.hub.streams if s.key.id == "c1")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(stream.followers) < 2:
                 await asyncio.sleep(0.01)
         slow = next(c for c in stream.followers if c.user.id == "stalled")
@@ -270,7 +270,7 @@ async def test_slow_client_is_dropped_and_costs_the_others_nothing(realtime: Rea
                 most = max(most, slow.transport.get_write_buffer_size())
         assert slow.is_closed
         assert most <= 2 << 20
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             while not slow.transport.is_closing():
                 await asyncio.sleep(0.02)
     stalled.close()
@@ -303,8 +303,8 @@ async def test_slow_client_that_reads_on_is_told_4009_and_resumes_without_loss(
 
 async def test_events_that_may_be_lost_are_dropped_first(realtime: Realtime) -> None:
     stalled = await asyncio.to_thread(stall, realtime.url)
-    stream = None
-    async with asyncio.timeout(5):
+    stream, sent = None, 0
+    async with asyncio.timeout(30):
         while stream is None or not stream.followers:
             stream = next((s for s in realtime.hub.streams if s.key.id == "c1"), None)
             await asyncio.sleep(0.01)
@@ -312,13 +312,17 @@ async def test_events_that_may_be_lost_are_dropped_first(realtime: Realtime) -> 
     async with asyncio.timeout(60):
         while not slow.is_crowded:
             await realtime.append("c1", 20)
-            await asyncio.sleep(0.005)
+            sent += 20
+            while stream.seq < sent:
+                await asyncio.sleep(0.005)
     held = slow.held_bytes
     assert not slow.is_closed
     frame = b'{"type":"typing","channelId":"c1","data":{"pad":"%b"}}' % (b"x" * 5000)
     for _ in range(20):
         await realtime.redis.publish(channel_stream("c1").live, frame)
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(30):
+        while stream.unlogged < 20:
+            await asyncio.sleep(0.01)
     assert slow.held_bytes == held
     stalled.close()
 
@@ -327,10 +331,11 @@ async def test_stream_that_nobody_follows_is_unsubscribed(realtime: Realtime) ->
     async with WsClient(realtime.url) as client:
         await client.join("c1")
     name = channel_stream("c1").live
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while dict(await realtime.redis.pubsub_numsub(name)).get(name.encode()):
             await asyncio.sleep(0.1)
-    assert not realtime.hub.streams
+        while realtime.hub.streams:
+            await asyncio.sleep(0.1)
     async with WsClient(realtime.url) as client:
         await client.join("c1")
         await realtime.append("c1")

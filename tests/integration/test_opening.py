@@ -42,7 +42,7 @@ async def test_streams_that_are_asked_for_at_once_are_opened_together(
     await realtime.hub.join(channel_stream("x"))
     await realtime.append("x")
     await realtime.append("c7", 2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while streams[7].seq < 2:
             await asyncio.sleep(0.01)
 
@@ -50,7 +50,7 @@ async def test_streams_that_are_asked_for_at_once_are_opened_together(
 async def test_new_channel_while_mongodb_is_slow_holds_up_no_other_stream(
     realtime: Realtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "OPEN_SECONDS", 0.5)
+    monkeypatch.setattr(opening, "OPEN_SECONDS", 2)
     begin = realtime.log.begin
     is_slow = True
 
@@ -62,9 +62,9 @@ async def test_new_channel_while_mongodb_is_slow_holds_up_no_other_stream(
     await realtime.append("known")
     monkeypatch.setattr(realtime.log, "begin", begin_late)
     new = asyncio.create_task(realtime.hub.join(channel_stream("new")))
-    async with asyncio.timeout(0.4):
-        own = await realtime.hub.join(user_stream("u"))
-        known = await realtime.hub.join(channel_stream("known"))
+    own = await realtime.hub.join(user_stream("u"))
+    known = await realtime.hub.join(channel_stream("known"))
+    assert not new.done()
     assert (own.seq, known.seq) == (0, 1)
     with pytest.raises(Unavailable):
         await new

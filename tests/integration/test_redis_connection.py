@@ -1,8 +1,6 @@
 """How commands reach a real Redis."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -79,13 +77,13 @@ async def test_redis_that_takes_nothing_any_more_is_an_outage(
     redis_server: Redis, connection: Any
 ) -> None:
     connection.socket_timeout = 0.2
-    os.kill(redis_server.pid, signal.SIGSTOP)
+    redis_server.freeze()
     try:
         await connection.send_command("SET", "key", LARGE)
         with pytest.raises(RedisTimeoutError):
             await connection.send_command("SET", "key", LARGE)
     finally:
-        os.kill(redis_server.pid, signal.SIGCONT)
+        redis_server.thaw()
     assert not connection.is_connected
 
 

@@ -1,6 +1,7 @@
 """Resume with a verdict, on real Redis and MongoDB."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -131,7 +132,7 @@ async def test_history_covers_what_comes_while_it_is_read(realtime: Realtime) ->
     async with WsClient(realtime.url) as client:
         await client.say("join_channel", channelId="c1", since=cursor)
         pouring = asyncio.create_task(realtime.append("c1", 20, stored=True))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(numbers) < 420:
                 frame = await client.next()
                 if frame["type"] == "history":
@@ -335,6 +336,8 @@ async def test_many_who_come_back_together_share_the_reads(
             await client.join("c1", cursor)
             return [frame["seq"] for frame in await client.events(250)]
 
+    began = time.monotonic()
     followed = await asyncio.gather(*(come_back(f"u{index}") for index in range(50)))
     assert all(seqs == list(range(1, 251)) for seqs in followed)
-    assert reads <= 12
+    # Three pages; once a second they are forgotten.
+    assert reads <= 3 * (2 + time.monotonic() - began)

@@ -61,7 +61,7 @@ class SlowPipeline(Pipeline):
     """A pipeline that is answered after a while."""
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.15)
         return await super().execute(raise_on_error)
 
 
@@ -469,7 +469,7 @@ async def test_claim_when_redis_is_down_begins_empty_and_rewrites_when_it_is_bac
     await (await claimed(client)).flush(partition_with((b"old", b"1")))
     redis_server.freeze()
     try:
-        impatient = RedisClient(port=redis_server.port, socket_timeout=0.1)
+        impatient = RedisClient(port=redis_server.port, socket_timeout=5)
         held = Holdings(impatient, KEY.group, KEY.table, 60)
         await held.retake({0: 3}, 2, 0.5)
     finally:
@@ -488,7 +488,7 @@ async def test_claim_when_redis_answers_slowly_reads_on_beyond_its_patience(
     entries = [(b"%d" % n, b"1") for n in range(1000)]
     await (await claimed(client)).flush(partition_with(*entries))
     held = Holdings(SlowRedis(connection_pool=client.connection_pool), KEY.group, KEY.table, 60)
-    await held.retake({0: 1000}, 2, 0.4)
+    await held.retake({0: 1000}, 2, 1.5)
     assert held.hold(0).data == dict(entries)
     assert held.hold(0).offset == 999
 

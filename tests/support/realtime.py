@@ -192,7 +192,7 @@ class WsClient:
         """Send an op."""
         await self.socket.send_str(orjson.dumps({"op": op, **fields}).decode())
 
-    async def next(self, timeout_seconds: float = 5) -> dict[str, Any]:
+    async def next(self, timeout_seconds: float = 30) -> dict[str, Any]:
         """The next frame."""
         message = await asyncio.wait_for(self.socket.receive(), timeout_seconds)
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -212,7 +212,7 @@ class WsClient:
         """The next so many frames."""
         return [await self.next(timeout_seconds) for _ in range(count)]
 
-    async def closed(self, timeout_seconds: float = 5) -> int | None:
+    async def closed(self, timeout_seconds: float = 30) -> int | None:
         """Read on to the close frame and return its code."""
         async with asyncio.timeout(timeout_seconds):
             while (await self.socket.receive()).type is aiohttp.WSMsgType.TEXT:
@@ -258,7 +258,7 @@ class SseClient:
         self.response.close()
         await self._session.close()
 
-    async def next(self, timeout_seconds: float = 5) -> dict[str, Any]:
+    async def next(self, timeout_seconds: float = 30) -> dict[str, Any]:
         """The data of the next event."""
         data, name, event_id = b"", "", None
         async with asyncio.timeout(timeout_seconds):
