@@ -255,7 +255,7 @@ async def test_join_that_mongodb_refuses_fails_alone(
 
 async def entered(client: Client, channel: str, count: int) -> None:
     """Return when so many memberships of a channel are there, and none waits for Kafka."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             archive = gateway_of(client).members
             there = [member["userId"] for member in await archive.page(channel, 100)]

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from dev.servers import Kafka, Redis
+from tests.support.topics import create_topics
 
 BIN = Path(__file__).parents[2] / "dev" / "bin"
 
@@ -16,7 +17,7 @@ def call(folder: Path, tool: str, *arguments: str) -> str:
     """Run a tool, which must succeed and log nothing; return its answer."""
     done = subprocess.run(
         [str(BIN / tool), *arguments],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=30,
+        cwd=folder, capture_output=True, text=True, check=False, timeout=90,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not {"SLF4J", "WARN", "INFO"} & set(done.stderr.replace(":", " ").split())
@@ -35,9 +36,8 @@ async def topic(kafka_server: Kafka, tmp_path: Path) -> str:
     )
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
+        await create_topics(admin, [NewTopic(name, num_partitions=1, replication_factor=1)])
         async with consumer, producer:
-            await consumer.getmany(timeout_ms=1000)
             await consumer.commit({next(iter(consumer.assignment())): 0})
             await producer.send_and_wait(name, b"hello")
     finally:

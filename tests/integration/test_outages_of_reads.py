@@ -17,6 +17,7 @@ from app.settings import Settings, load
 from dev.servers import MongoDB, Redis, Server
 from tables.positions import Position
 from tables.projections import number_projection, write_projections
+from tests.support.chat import eventually
 from tests.support.realtime import Realtime, WsClient, serve
 from tests.support.rest import (
     ALICE,
@@ -97,14 +98,18 @@ async def test_counts_while_redis_is_frozen_are_refused_and_the_rest_goes_on(
         started = time.monotonic()
         for line in (*COUNTS, *IN_BOTH):
             assert await is_unavailable(await call(client, line, channel), "redis"), line
-        assert time.monotonic() - started < 1.5 * len((*COUNTS, *IN_BOTH))
+        # A second each, and what a busy machine adds: no call tries twice.
+        assert time.monotonic() - started < 1.9 * len((*COUNTS, *IN_BOTH))
         for line in IN_MONGODB:
             assert (await call(client, line, channel)).status in (200, 204), line
         # Dropped, and nobody is told of that.
         assert (await call(client, "POST /api/channels/*/typing", channel)).status == 204
-    await asyncio.sleep(2)
-    for line in (*COUNTS, *IN_BOTH):
-        assert (await call(client, line, channel)).status == 200, line
+
+    async def is_answered() -> bool:
+        lines = (*COUNTS, *IN_BOTH)
+        return all([(await call(client, line, channel)).status == 200 for line in lines])
+
+    await eventually(is_answered)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ async def test_counts_while_mongodb_is_frozen_are_answered_and_the_rest_is_refus
         lines = (*IN_BOTH, *IN_MONGODB)
         started = time.monotonic()
         answers = await asyncio.gather(*(call(client, line, channel) for line in lines))
-        assert 4.5 < time.monotonic() - started < 6
+        assert 4.5 < time.monotonic() - started < 9
         for line, answer in zip(lines, answers, strict=True):
             assert await is_unavailable(answer, "mongodb"), line
 
@@ -176,7 +181,7 @@ async def test_resume_while_mongodb_is_frozen_comes_from_the_log_or_is_refused(
             assert (await client.join("c1", cursor))["recovered"] == "log"
             assert [frame["seq"] for frame in await client.events(2)] == [4, 5]
             await client.say("join_channel", id=2, channelId="c2", since=foreign)
-            refused = await client.next(8)
+            refused = await client.next()
             assert (refused["code"], refused["dependency"]) == ("unavailable", "mongodb")
             assert refused["retryAfter"] > 0
         joined = await client.join("c2", foreign)

@@ -126,7 +126,7 @@ async def dead_letters(topic: Topic, settings: Settings, count: int) -> list[Con
     )
     await consumer.start()
     try:
-        return [await asyncio.wait_for(consumer.getone(), 10) for _ in range(count)]
+        return [await asyncio.wait_for(consumer.getone(), 45) for _ in range(count)]
     finally:
         await consumer.stop()
 
@@ -284,10 +284,11 @@ async def test_what_comes_while_a_batch_is_worked_on_is_worked_on_as_one(
     async with running(topic, settings, rule) as app:
         await send(producer, topic, "c1", 0)
         await until(lambda: works == [1])
-        for number in range(1, 9):
-            await send(producer, topic, "c1", number)  # Each is fetched by itself.
         (lane,) = app.lanes._lanes.values()
-        await until(lambda: lane._waiting_records == 8)
+        for number in range(1, 9):
+            await send(producer, topic, "c1", number)
+            # Each is fetched by itself.
+            await until(lambda number=number: lane._waiting_records == number)  # type: ignore[misc]
         assert len(lane._waiting) > 1
         released.set()
         await until(lambda: len(rule.seen["c1"]) == 9)
