@@ -36,6 +36,9 @@ PING_SECONDS: Final = 2.0
 MONGODB_SECONDS: Final = 5.0
 """What a request waits for MongoDB before it is answered with 503."""
 
+_STOP_SECONDS: Final = 0.5
+"""What a consumer gets to stop before its fetcher is told again."""
+
 REDIS_VERSION: Final = (6, 2)
 """What is older lacks commands that the scripts use."""
 
@@ -172,6 +175,23 @@ def create_reader(settings: Settings) -> AIOKafkaConsumer:
         request_timeout_ms=10_000,
         auto_offset_reset="earliest",
     )
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, whatever it is doing.
+
+    aiokafka's own `stop` (0.14.0) may wait for ever. Its fetcher is cancelled once; if it waits
+    just then for a fetch that it has itself cancelled, since another partition was assigned, it
+    takes the one cancellation for the other's, and goes on. So it is told until it ends.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    try:
+        while not (await asyncio.wait([stopping], timeout=_STOP_SECONDS))[0]:
+            if consumer._fetcher is not None and consumer._fetcher._closed:
+                consumer._fetcher._fetch_task.cancel()
+    finally:
+        stopping.cancel()
+    await stopping
 
 
 def create_admin(settings: Settings) -> AIOKafkaAdminClient:

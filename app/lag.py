@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import Gauge
 
-from app.clients import create_admin, create_reader
+from app.clients import create_admin, create_reader, stop_consumer
 from app.outages import Outage
 from app.reading import follow, read_all
 from app.settings import Settings
@@ -108,5 +108,5 @@ async def _measure(settings: Settings, topic: Topic, partitions: int) -> None:
                 _lag_seconds.labels(*labels).set(lag.seconds)
             await asyncio.sleep(LOOK_SECONDS)
     finally:
-        await reader.stop()
+        await stop_consumer(reader)
         await admin.close()

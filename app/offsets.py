@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.clients import create_reader
+from app.clients import create_reader, stop_consumer
 from app.settings import Settings
 
 
@@ -53,4 +53,4 @@ class Offsets:
         reader, self._reader = self._reader, None
         if reader is not None:
             with suppress(KafkaError, OSError):
-                await reader.stop()
+                await stop_consumer(reader)

@@ -14,6 +14,7 @@ from app.clients import (
     create_reader,
     open_mongodb,
     open_redis,
+    stop_consumer,
     wait_for,
 )
 from app.settings import Settings
@@ -64,7 +65,7 @@ async def kafka_reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         await wait_for("kafka", reader.start, timeout_seconds=timeout)
         yield reader
     finally:
-        await reader.stop()
+        await stop_consumer(reader)
 
 
 @asynccontextmanager

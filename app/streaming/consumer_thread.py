@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from app.clients import stop_consumer
 from app.errors import ProvisionError
 from app.streaming.coordinator import (
     beat_from_the_assignment_on,
@@ -97,6 +98,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             consumer._fetcher._fetch_task,
         ):
             task.add_done_callback(self._on_task_end)
+
+    async def on_thread_stop(self) -> None:
+        """Stop aiokafka's consumer after the thread's calls, so that it ends for sure."""
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
 
     def _is_source(self, tp: TopicPartition) -> bool:
         return bool(tp.topic == self.app.source.name)
