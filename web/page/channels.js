@@ -1,6 +1,6 @@
 /** The list of channels with what is unread, and the field that goes to one or joins it. */
 
-import { byId, coalesced, element, iconButton } from "./elements.js";
+import { byId, coalesced, element, iconButton, showItems } from "./elements.js";
 import { idOf } from "./identity.js";
 
 /** @param {import("./chat.js").Chat} chat */
@@ -11,7 +11,7 @@ export function startChannels(chat) {
 
   const render = coalesced(() => {
     const focused = list.contains(document.activeElement) && document.activeElement.dataset.channel;
-    list.replaceChildren(...chat.channels.map((channel) => itemOf(chat, channel)));
+    showItems(list, chat.channels.map((channel) => itemOf(chat, channel)));
     if (focused) list.querySelector(`[data-channel="${CSS.escape(focused)}"]`)?.focus();
     const unread = chat.channels.filter((channel) => channel.unread > 0);
     const count = unread.reduce((sum, channel) => sum + channel.unread, 0);

@@ -50,6 +50,20 @@ export function avatar(userId, userName) {
   return element("span", { className, "aria-hidden": "true" }, initials.join("").toUpperCase());
 }
 
+/**
+ * Have a list show these items. Those that look the same stay: a click goes to what it began on, and
+ * the focus is kept. An item names in `data-…` whatever its handlers know of it.
+ */
+export function showItems(list, items) {
+  const shown = [...list.children];
+  for (const item of items) {
+    const at = shown.findIndex((node) => node.isEqualNode(item));
+    if (at < 0) list.insertBefore(item, shown[0] ?? null);
+    else for (const gone of shown.splice(0, at + 1).slice(0, at)) gone.remove();
+  }
+  for (const gone of shown) gone.remove();
+}
+
 /** Run `render` once for all the calls of one moment; also in a tab that is not seen. */
 export function coalesced(render) {
   let isAwaited = false;

@@ -34,7 +34,11 @@ export class Log {
    */
   constructor(chat, actions) {
     this.#chat = chat;
-    this.#actions = actions;
+    const leave = () => {
+      actions.leave();
+      this.#render(); // What came while a message was edited is not shown yet.
+    };
+    this.#actions = { ...actions, leave };
     chat.addEventListener("select", () => this.#open());
     chat.client.addEventListener("channel", ({ detail }) => {
       if (detail === chat.channel) this.#render();

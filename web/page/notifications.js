@@ -1,6 +1,6 @@
 /** The bell: how many notifications are unread, and which. */
 
-import { avatar, byId, coalesced, element } from "./elements.js";
+import { avatar, byId, coalesced, element, showItems } from "./elements.js";
 import { agoOf } from "./times.js";
 
 /**
@@ -28,7 +28,7 @@ export function startNotifications(chat, reveal) {
     byId("notifications-read").disabled = count === 0;
     const items = client.notifications.map((it) => itemOf(it, client, () => open(it)));
     const nothing = element("li", { className: "hint" }, "Nothing yet. Mentions of you come here.");
-    byId("notification-list").replaceChildren(...(items.length ? items : [nothing]));
+    showItems(byId("notification-list"), items.length ? items : [nothing]);
   });
   byId("notifications-read").onclick = () => client.markNotificationsRead().catch(() => {});
   panel.addEventListener("toggle", render);
@@ -37,7 +37,7 @@ export function startNotifications(chat, reveal) {
 }
 
 function itemOf(notification, client, onclick) {
-  const { kind, data, createdAt, readAt } = notification;
+  const { id, kind, data, createdAt, readAt } = notification;
   const name = data.senderName ?? data.senderId ?? kind;
   const channel = client.channels.get(data.channelId)?.title ?? `#${data.channelId}`;
   const text =
@@ -50,7 +50,7 @@ function itemOf(notification, client, onclick) {
   const words = element("span", { className: "words" }, unread, ...text, element("br"), time);
   const button = element(
     "button",
-    { type: "button", className, onclick },
+    { type: "button", className, "data-notification": id, onclick },
     avatar(data.senderId ?? kind, name),
     words,
   );

@@ -1,6 +1,6 @@
 /** Who is here, and who is writing. */
 
-import { avatar, byId, coalesced, element, isolated } from "./elements.js";
+import { avatar, byId, coalesced, element, isolated, showItems } from "./elements.js";
 
 /** @param {import("./chat.js").Chat} chat */
 export function startPeople(chat) {
@@ -13,15 +13,16 @@ export function startPeople(chat) {
     const people = [...channel.people].sort(
       (a, b) => (b[0] === user.id) - (a[0] === user.id) || a[1].localeCompare(b[1]),
     );
-    byId("people-list").replaceChildren(
-      ...people.map(([userId, name]) => {
+    showItems(
+      byId("people-list"),
+      people.map(([userId, name]) => {
         const own = userId === user.id ? [element("span", { className: "hint" }, "you")] : [];
         const label = element("span", { className: "ellipsis" }, name || userId);
         const parts = [avatar(userId, name || userId), label, ...own];
         if (own.length) return element("li", {}, ...parts);
         const title = `Message ${name || userId}`;
         const onclick = () => talkTo(userId);
-        const properties = { type: "button", className: "person", title, onclick };
+        const properties = { type: "button", className: "person", "data-user": userId, title, onclick };
         return element("li", {}, element("button", { ...properties, "aria-label": title }, ...parts));
       }),
     );
