@@ -103,6 +103,8 @@ async def test_mention_in_front_of_ones_eyes_leaves_the_bell_silent(
     async with open_window(browser, "Carla") as carla, open_window(browser, "Dan") as dan:
         await carla.enter(gateway.url, channel)
         await dan.enter(gateway.url, channel)
+        # Who is not known to be here is not mentioned.
+        await expect(carla.page.get_by_role("button", name="Message Dan")).to_be_visible()
         await carla.say("@Dan hello")
         await dan.message("@Dan hello").wait_for()
         await expect(dan.page.locator("#notification-list li")).to_contain_text(["mentioned you"])

@@ -12,6 +12,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, WebSocketRoute
 
+from tests.support.windows import WAIT_MS
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 URL: Final = "http://gateway.test/"
@@ -74,7 +76,7 @@ class ScriptedGateway:
         return sum(frame["op"] == op for frame in self.said)
 
     async def wait_for(self, op: str, count: int = 1) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_MS / 1000):
             while self.count(op) < count:
                 await asyncio.sleep(0.005)
 
@@ -117,7 +119,7 @@ def gateway() -> ScriptedGateway:
 async def page(browser: Browser, gateway: ScriptedGateway) -> AsyncIterator[Page]:
     """A page with a client that is about to connect: `client`."""
     page = await browser.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(WAIT_MS)
     await page.route("**/*", gateway.serve)
     await page.route_web_socket("**/ws?*", gateway.connect)
     await page.goto(URL)
@@ -187,7 +189,7 @@ async def test_frame_that_is_too_large_is_refused_and_the_connection_stays(
     gateway.answers["edit_message"] = close
     await page.evaluate("client.connect()")
     await page.wait_for_function("client.state === 'online'")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_MS / 1000):
         edit = "client.edit('m1', 'é'.repeat(500)).catch((error) => error.code)"
         assert await page.evaluate(edit) == "too_large"
         assert (await page.evaluate("client.edit('m1', 'short')"))["type"] == "ack"
@@ -340,11 +342,13 @@ async def test_question_that_is_never_answered_is_asked_again(
     gateway.pages["unread"] = None
     # Nobody waits for fifteen seconds here.
     await page.evaluate("""{
-        const timeout = AbortSignal.timeout.bind(AbortSignal);
+        globalThis.timeout = AbortSignal.timeout.bind(AbortSignal);
         AbortSignal.timeout = (ms) => timeout(ms / 100);
     }""")
     await page.evaluate("client.connect()")
-    await asyncio.wait_for(gateway.has_ignored.wait(), 10)
+    await asyncio.wait_for(gateway.has_ignored.wait(), WAIT_MS / 1000)
+    # What is answered may take its time.
+    await page.evaluate("{ AbortSignal.timeout = timeout }")
     gateway.pages["unread"] = {
         "channels": [{"channelId": "a", "read": 1, "mentions": 0, "number": 3}]
     }

@@ -23,6 +23,7 @@ from app.topics import USER_ACTIVITY
 from tables.active_users import ActiveUser
 
 CHANNEL = "c"
+_LAST = b"That is all"
 
 
 class Table:
@@ -85,7 +86,11 @@ async def listening(redis: Redis, channel: str) -> AsyncIterator[list[Any]]:
     frames: list[Any] = []
     async with redis.pubsub() as pubsub:
         await pubsub.subscribe(channel)
+        heard = pubsub.listen()
+        await anext(heard)  # It is told from now on.
         yield frames
-        while (item := await pubsub.get_message(timeout=0.3)) is not None:
-            if item["type"] == "message":
-                frames.append(orjson.loads(item["data"]))
+        await redis.publish(channel, _LAST)
+        async for item in heard:
+            if item["data"] == _LAST:
+                break
+            frames.append(orjson.loads(item["data"]))

@@ -208,8 +208,8 @@ class Group:
         async def is_committed() -> bool:
             return await self.committed() == len(self.sent)
 
-        await until(is_counted, 20, lambda: "the table differs from what was sent")
-        await until(is_committed, 20, lambda: "not everything was committed")
+        await until(is_counted, 60, lambda: "the table differs from what was sent")
+        await until(is_committed, 60, lambda: "not everything was committed")
 
     async def check_commits(self) -> None:
         """Check that nothing is committed whose effect is not complete."""
