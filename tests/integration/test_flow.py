@@ -10,6 +10,7 @@ import pytest
 from redis import Redis as RedisClient
 
 from dev.processes import Process
+from tests.support.chat import eventually
 from tests.support.clients import event_source, websocket
 from tests.support.stack import Stack
 
@@ -86,12 +87,15 @@ async def test_group_tool_shows_both_members_and_no_lag(
         await client.join("lag")
         await post(session, gateways[0].url, "lag", "one")
         await client.until_type("message")
-    await asyncio.sleep(2)  # Commits are made every second.
     tool = ["dev/bin/kafka-consumer-groups.sh", "--bootstrap-server", stack.kafka.address,
             "--describe", "--group", "messages-group"]  # fmt: skip
-    described = await asyncio.to_thread(subprocess.run, tool, capture_output=True, text=True)
-    rows = [line.split() for line in described.stdout.splitlines() if " messages " in line]
-    assert {row[5] for row in rows if row[3] != "-"} == {"0"}, described.stdout
+
+    async def has_no_lag() -> bool:
+        described = await asyncio.to_thread(subprocess.run, tool, capture_output=True, text=True)
+        rows = [line.split() for line in described.stdout.splitlines() if " messages " in line]
+        return {row[5] for row in rows if row[3] != "-"} == {"0"}
+
+    await eventually(has_no_lag)
     members = await asyncio.to_thread(
         subprocess.run, [*tool, "--members"], capture_output=True, text=True
     )

@@ -38,7 +38,7 @@ async def test_message_of_a_gateway_that_was_killed_reaches_the_clients(
     async with websocket(gateway.url) as client:
         await client.join("orphan")
         message_id = accept(documents, "orphan")
-        frame = await client.until_type("message", seconds=8)
+        frame = await client.until_type("message")
     assert (frame["data"]["id"], frame["data"]["number"]) == (message_id, 1)
     assert worker.is_running
 
@@ -47,12 +47,12 @@ async def test_worker_of_a_topic_that_was_made_anew_stops_with_one_line(stack: S
     """Running or started, until the topic is adopted."""
     running = stack.start("reactions.1")[0]
     await make_anew(stack, "reactions")
-    assert await asyncio.to_thread(running.wait, 30) == 1
+    assert await asyncio.to_thread(running.wait, 45) == 1
     line = "hubbub: topic reactions was made anew; run: python -m app topics adopt reactions"
     assert running.log_text().splitlines()[-1] == line
     started = stack.process("reactions.2")
     started.start()
-    assert await asyncio.to_thread(started.wait, 30) == 1
+    assert await asyncio.to_thread(started.wait, 45) == 1
     assert started.log_text().splitlines()[-1] == line
     assert await run(stack, "release") == 1
     assert await run(stack, "topics", "adopt", "reactions") == 0
@@ -69,7 +69,7 @@ async def run(stack: Stack, *arguments: str) -> int:
         folder=stack.folder,
     )
     process.start()
-    return await asyncio.to_thread(process.wait, 30)
+    return await asyncio.to_thread(process.wait, 45)
 
 
 async def make_anew(stack: Stack, topic: str) -> None:

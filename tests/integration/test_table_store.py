@@ -223,7 +223,8 @@ async def test_worker_when_redis_is_frozen_goes_on_and_catches_up(
         redis_server.freeze()
         try:
             await bench.send("a", "b", "a", "c")
-            await wait_until(lambda: worker.seen == 6, SOCKET_SECONDS)
+            # Were each record to wait for Redis, it would take longer.
+            await wait_until(lambda: worker.seen == 6, 3 * SOCKET_SECONDS)
             await asyncio.sleep(SOCKET_SECONDS + 0.5)  # A flush times out, unanswered.
         finally:
             redis_server.thaw()

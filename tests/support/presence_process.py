@@ -9,7 +9,7 @@ from agents import expiry, sessions
 from web import __main__ as web_main
 from web import connection_counts
 
-CLOSING_SECONDS = 2.0
+CLOSING_SECONDS = 4.0
 SWEEP_SECONDS = 0.3
 LEASE_SECONDS = 3
 MISSING_SECONDS = 1.5
