@@ -104,6 +104,9 @@ async def test_reading_is_told_to_every_connection_and_counts_exactly(
         await second.until_type("notification", 5)
         # Repeated, read before, and another's: each counts once or not at all.
         (others,) = await notify(http, one, f"{user}-other")
+        async with asyncio.timeout(45):
+            while documents.find_one({"_id": others}) is None:
+                await asyncio.sleep(0.05)
         for wanted in ([ids[0], ids[0]], [ids[0], ids[1]], [others]):
             await read(http, two, user, wanted)
         await first.until_type("notifications_read", 3)
