@@ -43,7 +43,7 @@ class Redis(Server):
 
     def answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 0.5) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(64).startswith(b"+PONG")
         except OSError:
