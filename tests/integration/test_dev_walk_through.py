@@ -66,7 +66,7 @@ def request(curl: list[str]) -> int:
     """Do what the curl does; return the status."""
     _, _, method, address, _, header, _, body = curl
     url = urlsplit(address)
-    connection = http.client.HTTPConnection("127.0.0.1", url.port or 80, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", url.port or 80, timeout=30)
     connection.request(method, url.path, body, dict([header.split(": ")]))
     status = connection.getresponse().status
     connection.close()
@@ -92,7 +92,7 @@ def test_a_run_is_ready_answers_its_first_curl_and_leaves_no_process_behind(
         assert len(processes) == 5
         run.terminate()
         assert run.wait(20) == 0
-        _, alive = psutil.wait_procs(processes, timeout=2)
+        _, alive = psutil.wait_procs(processes, timeout=30)
         assert alive == []
         assert "is killed" not in log.read_text()
     finally:

@@ -174,7 +174,7 @@ async def test_heap_of_one_channel_is_published_in_order_and_in_measure(at: Benc
         taken = asyncio.get_running_loop().time() - started
         await offsets.close()
         await frames_arrive(at, [("message", n + 1, str(n)) for n in range(60)])
-    assert 2 <= taken < 6
+    assert 2 <= taken < 20
 
 
 async def test_outage_of_mongodb_is_said_once_and_waited_out(

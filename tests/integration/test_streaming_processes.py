@@ -13,6 +13,7 @@ from redis.asyncio import Redis as RedisClient
 from app.settings import Settings
 from dev.processes import Process
 from dev.servers import Redis
+from dev.supervisor import GRACE_SECONDS
 from tests.support.group import SESSION_SECONDS, Group, counting_group, until, wait_ready
 
 KILL_SECONDS = float(os.environ.get("HUBBUB_DEV_KILL_SECONDS", "20"))
@@ -99,7 +100,7 @@ async def test_worker_told_to_stop_while_redis_is_away_acknowledges_nothing_and_
     finally:
         redis_server.thaw()
     assert status == 0
-    assert took < 10
+    assert took < GRACE_SECONDS
     await group.start()
     await group.verify()
 

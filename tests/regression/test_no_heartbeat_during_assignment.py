@@ -36,5 +36,5 @@ async def test_member_that_loads_longer_than_its_session_keeps_its_place(
     await send(producer, topic, read_event(0))
     async with running(application):
         await until(lambda: done == [0])
-        await asyncio.sleep(1)  # A heartbeat that is refused would have had its consequence.
+        await asyncio.sleep(2)  # A heartbeat that is refused would have had its consequence.
         assert len(assigned) == 1

@@ -31,7 +31,9 @@ async def test_poison_behind_a_slow_record_is_not_committed(
         await until(lambda: begun == [1, 2])
         await send(producer, topic, read_event(3), b"{no json", b"{no json")
         await until(lambda: begun == [1, 2, 3])
-        await asyncio.sleep(2)  # Several commits.
+        while not (offsets := await admin.list_consumer_group_offsets(topic.group)):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)  # Several commits more.
         offsets = await admin.list_consumer_group_offsets(topic.group)
         released.set()
     assert all(meta.offset <= 2 for meta in offsets.values())

@@ -12,7 +12,7 @@ async def test_recovery_step_that_outlasts_its_time_is_waited_for(faust_app: Any
 
     async def ask_kafka() -> None:
         nonlocal is_done
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)
         is_done = True
 
     try:

@@ -143,7 +143,7 @@ async def running(app: faust.App) -> AsyncIterator[None]:
                 await app.stop()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 45) -> None:
     """Wait until `condition` holds.
 
     Raises:
