@@ -39,7 +39,7 @@ export class Channel {
   /**
    * What was said last of what is read, and which message was the newest then.
    *
-   * @type {{read: number, number: number, mentions: number} | null}
+   * @type {{read: number, number: number, mentions: number, isGuess?: boolean} | null}
    */
   #said = null;
   /** The newest number that was seen. */
@@ -182,14 +182,18 @@ export class Channel {
    * ways and in any order; neither number ever goes back, so the later is the higher.
    */
   markRead({ read, mentions, number }) {
-    const said = this.#said;
+    const said = this.#said?.isGuess ? null : this.#said;
     if (said && (read < said.read || (read === said.read && number <= said.number))) return;
     this.#said = { read, mentions, number };
     for (const naming of this.#naming) if (naming <= read) this.#naming.delete(naming);
   }
 
-  /** Nothing is said of it: it was joined just now, and what is there counts as read. */
+  /**
+   * Nothing is said of it: it was joined just now, and what is there counts as read until something
+   * is said. The membership may have begun before the last of it.
+   */
   markSeen() {
-    if (!this.#said) this.markRead({ read: this.number, mentions: 0, number: this.number });
+    if (this.#said) return;
+    this.#said = { read: this.number, mentions: 0, number: this.number, isGuess: true };
   }
 }

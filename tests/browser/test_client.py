@@ -101,3 +101,23 @@ async def test_reload_drops_what_is_gone_and_keeps_what_came_meanwhile(
         await anna.page.goto(gateway.url)
         [shown] = await anna.page.evaluate(APPLY, [{"steps": steps}])
     assert shown == [["m2", 5], ["m4", 1], ["m5", 1]]
+
+
+async def test_what_counts_as_read_since_nothing_was_said_gives_way_to_what_is_said(
+    browser: Browser, gateway: Process
+) -> None:
+    said = {"read": 1, "number": 2, "mentions": 1}
+    count = """async (said) => {
+        const { Channel } = await import("/assets/client/channel.js");
+        const channel = new Channel("c");
+        channel.see(2);
+        channel.markSeen();
+        const counts = () => [channel.read, channel.unread, channel.mentions];
+        const before = counts();
+        channel.markRead(said);
+        channel.markSeen();
+        return [before, counts()];
+    }"""
+    async with open_window(browser, "Anna") as anna:
+        await anna.page.goto(gateway.url)
+        assert await anna.page.evaluate(count, said) == [[2, 0, 0], [1, 1, 1]]
