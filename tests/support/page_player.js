@@ -77,7 +77,9 @@ class Player {
       members: () => ({ items: [] }),
     }[name]?.() ?? { kind: "open", name: null };
     return new Promise((resolve) => {
-      this.waiting.push([this.at + this.delay, () => resolve(Response.json(body))]);
+      // Not a `Response`: how long a body takes to be read is the browser's business.
+      const response = { ok: true, text: async () => JSON.stringify(body) };
+      this.waiting.push([this.at + this.delay, () => resolve(response)]);
     });
   }
 
