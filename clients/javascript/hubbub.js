@@ -5,15 +5,17 @@
 
 import { Channel } from "./channel.js";
 import { Connection } from "./connection.js";
+import { Notifications } from "./notifications.js";
 import { Outbox } from "./outbox.js";
 import { Rest, pathOfPage } from "./rest.js";
+import { sleep } from "./sleep.js";
+import { Subscriptions } from "./subscriptions.js";
+import { UnreadCounts } from "./unread.js";
 
 export { RequestError } from "./connection.js";
 
 /** The gateway lets one sign of typing through in this time. */
 const TYPING_PAUSE_MS = 5_000;
-
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 /**
  * Events: `state`; `channels` (the list has changed); `channel` (`detail`: the channel in which
@@ -23,30 +25,17 @@ const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * s
 export class HubbubClient extends EventTarget {
   /** Joined or to be joined, by id. @type {Map<string, Channel>} */
   channels = new Map();
-  /** Newest first. @type {{id: string, kind: string, data: any, createdAt: string, readAt: string | null}[]} */
-  notifications = [];
-  unreadNotifications = 0;
   /** Of everybody who was seen in any channel, by id. @type {Map<string, string>} */
   names = new Map();
 
   #rest;
   #connection;
   #outbox;
-  /** How many connections there were. */
-  #connections = 0;
-  /** Channels that there is no place for on the connection, in their order. @type {Set<Channel>} */
-  #crowdedOut = new Set();
+  #subscriptions;
+  #notifications;
+  #unread;
   /** Where the user's own stream stands. @type {string | null} */
   #cursor = null;
-  /** The questions what is unread: the one that was asked, and the next. */
-  #unreadAsked = Promise.resolve();
-  /** @type {Promise<void> | null} */
-  #unreadNext = null;
-  #unreadNumber = 0;
-  /** Channels that were left, and which question was the last before that. @type {Map<string, number>} */
-  #leftAfter = new Map();
-  /** What has come since the notifications were asked for. @type {{type: string, data: any}[] | null} */
-  #notificationEvents = null;
   /** @type {Map<string, number>} */
   #typedAtMs = new Map();
 
@@ -58,9 +47,19 @@ export class HubbubClient extends EventTarget {
     const address = this.#rest.address("/ws");
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     this.#connection = new Connection(address.href);
-    this.#outbox = new Outbox(this.#connection, (channel) => this.#changed(channel));
+    const changed = (channel) => this.#changed(channel);
+    this.#outbox = new Outbox(this.#connection, changed);
+    this.#subscriptions = new Subscriptions(this.#connection, this.channels, changed);
+    this.#notifications = new Notifications(this.#rest, `${this.#ownPath}/notifications`, () =>
+      this.#emit("notifications"),
+    );
+    this.#unread = new UnreadCounts(this.#rest, `${this.#ownPath}/unread`, (counts) => {
+      const channel = this.join(counts.channelId);
+      channel.markRead(counts);
+      this.#changed(channel);
+    });
     this.#connection.addEventListener("state", () => this.#emit("state"));
-    this.#connection.addEventListener("open", () => this.#resume());
+    this.#connection.addEventListener("open", () => this.#subscriptions.resume(this.#cursor));
     this.#connection.addEventListener("frame", ({ detail }) => this.#handle(detail));
   }
 
@@ -79,6 +78,15 @@ export class HubbubClient extends EventTarget {
   /** When the next attempt to connect is made, in ms, while `state` is `waiting`. */
   get retryAtMs() {
     return this.#connection.retryAtMs;
+  }
+
+  /** Newest first. */
+  get notifications() {
+    return this.#notifications.items;
+  }
+
+  get unreadNotifications() {
+    return this.#notifications.unread;
   }
 
   /** Whether something of one's own may not have reached the gateway. */
@@ -108,7 +116,7 @@ export class HubbubClient extends EventTarget {
     if (!channel) {
       channel = new Channel(channelId);
       this.channels.set(channelId, channel);
-      if (this.#connection.isOpen) this.#enter(channel);
+      this.#subscriptions.join(channel);
       this.#emit("channels");
     }
     return channel;
@@ -206,19 +214,8 @@ export class HubbubClient extends EventTarget {
   }
 
   /** @param {string[]} [ids] all if not given */
-  async markNotificationsRead(ids) {
-    await this.fetch(`${this.#ownPath}/notifications/read`, {
-      method: "POST",
-      body: ids ? { ids } : {},
-    });
-    const readAt = new Date().toISOString();
-    for (const notification of this.notifications) {
-      if (notification.readAt || (ids && !ids.includes(notification.id))) continue;
-      notification.readAt = readAt;
-      this.unreadNotifications = Math.max(0, this.unreadNotifications - 1);
-    }
-    if (!ids) this.unreadNotifications = 0;
-    this.#emit("notifications");
+  markNotificationsRead(ids) {
+    return this.#notifications.markRead(ids);
   }
 
   /**
@@ -234,81 +231,6 @@ export class HubbubClient extends EventTarget {
 
   get #ownPath() {
     return `/api/users/${encodeURIComponent(this.user.id)}`;
-  }
-
-  /** Go on where the last connection ended; it must be the first thing that a new one is told. */
-  #resume() {
-    this.#connections += 1;
-    const { mostChannels } = this.#connection;
-    const all = [...this.channels.values()];
-    // Those first that were followed before. With one too many, none would be resumed.
-    const inOrder = [...all.filter((it) => !it.refusal), ...all.filter((it) => it.refusal)];
-    this.#crowdedOut.clear();
-    for (const channel of inOrder.splice(mostChannels)) {
-      this.#crowdOut(channel, `A connection follows ${mostChannels} channels.`);
-    }
-    const channels = {};
-    const fresh = [];
-    for (const channel of inOrder) {
-      channel.refusal = "";
-      if (channel.cursor) channels[channel.id] = channel.cursor;
-      else fresh.push(channel);
-    }
-    const user = this.#cursor ? { user: this.#cursor } : {};
-    if (this.#cursor || Object.keys(channels).length) {
-      this.#connection
-        .request("resume", { ...user, channels }, { isRepeated: false })
-        .catch((error) => {
-          const channel = this.channels.get(error.channelId);
-          if (channel) this.#enterLater(channel, error.retryAfterSeconds);
-          else if (error.code !== "disconnected" && !error.channelId) this.#connection.retry();
-        });
-    }
-    for (const channel of fresh) this.#enter(channel);
-  }
-
-  async #enter(channel) {
-    const since = channel.cursor ? { since: channel.cursor } : {};
-    try {
-      const fields = { channelId: channel.id, ...since };
-      await this.#connection.request("join_channel", fields, { isRepeated: false });
-      channel.refusal = "";
-    } catch (error) {
-      if (error.code === "disconnected") return; // The next connection begins with it.
-      if (this.channels.get(channel.id) !== channel) return;
-      if (error.isTemporary) this.#enterLater(channel, error.retryAfterSeconds);
-      else if (error.code === "too_many_channels") this.#crowdOut(channel, error.message);
-      else {
-        channel.refusal = error.message;
-        this.#changed(channel);
-        this.#admit();
-      }
-    }
-  }
-
-  #crowdOut(channel, refusal) {
-    channel.refusal = refusal;
-    this.#crowdedOut.add(channel);
-    this.#changed(channel);
-  }
-
-  /** Enter the channels that were crowded out, as far as there are places by now. */
-  #admit() {
-    const followed = [...this.channels.values()].filter((channel) => !channel.refusal);
-    const free = Math.max(0, this.#connection.mostChannels - followed.length);
-    for (const channel of [...this.#crowdedOut].slice(0, free)) {
-      this.#crowdedOut.delete(channel);
-      channel.refusal = "";
-      this.#enter(channel);
-    }
-  }
-
-  async #enterLater(channel, seconds) {
-    const connection = this.#connections;
-    await sleep(seconds);
-    // A new connection has begun with all of them.
-    const isCurrent = connection === this.#connections;
-    if (isCurrent && this.channels.get(channel.id) === channel) this.#enter(channel);
   }
 
   #handle(frame) {
@@ -327,13 +249,13 @@ export class HubbubClient extends EventTarget {
         return channel ? this.#reload(channel) : this.#reloadUser();
       case "error":
         // One channel more that a `resume` could not go on with.
-        return channel && this.#enterLater(channel, frame.retryAfter ?? 1);
+        return channel && this.#subscriptions.joinLater(channel, frame.retryAfter ?? 1);
       case "notification":
       case "notifications_read":
-        return this.#noteNotifications(frame);
+        return this.#notifications.note(frame);
       case "member_joined":
         this.join(frame.data.channelId);
-        return this.#askUnread();
+        return this.#unread.ask();
       case "member_left":
         return this.#forget(frame.data.channelId);
       case "channel_read":
@@ -346,10 +268,10 @@ export class HubbubClient extends EventTarget {
 
   #greet(hello) {
     // It may take more than was thought.
-    this.#admit();
+    this.#subscriptions.admit();
     if (this.#cursor) return;
     this.#cursor = hello.userCursor;
-    this.unreadNotifications = hello.notifications;
+    this.#notifications.unread = hello.notifications;
     this.#reloadUser();
   }
 
@@ -429,33 +351,11 @@ export class HubbubClient extends EventTarget {
     this.#changed(channel);
   }
 
-  #noteNotifications({ type, data }) {
-    this.#notificationEvents?.push({ type, data });
-    this.#applyNotifications(type, data);
-    this.unreadNotifications = data.unread;
-    this.#emit("notifications");
-  }
-
-  #applyNotifications(type, data) {
-    if (type === "notification") {
-      const { unread: _, ...notification } = data;
-      const others = this.notifications.filter((it) => it.id !== notification.id);
-      this.notifications = [notification, ...others].sort(
-        (a, b) => compare(b.createdAt, a.createdAt) || compare(b.id, a.id),
-      );
-      return;
-    }
-    const readAt = new Date().toISOString();
-    for (const notification of this.notifications) {
-      if (!data.ids || data.ids.includes(notification.id)) notification.readAt ??= readAt;
-    }
-  }
-
   /** Show what a fresh client would show. */
   async #reload(channel) {
     const run = channel.timeline.beginReload();
     // What was missed may have moved the counts, too.
-    const counted = this.#askUnread();
+    const counted = this.#unread.ask();
     const page = await this.#rest.insist(pathOfPage(channel.id));
     if (!page || !channel.timeline.finishReload(run, page)) return;
     channel.discardAccepted();
@@ -468,43 +368,8 @@ export class HubbubClient extends EventTarget {
   }
 
   #reloadUser() {
-    this.#askUnread();
-    this.#reloadNotifications();
-  }
-
-  /** Ask what is unread; settled by the answer to a question that is asked from now on. */
-  #askUnread() {
-    this.#unreadNext ??= this.#unreadAsked.then(() => {
-      this.#unreadNext = null;
-      this.#unreadAsked = this.#reloadUnread();
-      return this.#unreadAsked;
-    });
-    return this.#unreadNext;
-  }
-
-  async #reloadUnread() {
-    this.#unreadNumber += 1;
-    const unread = await this.#rest.insist(`${this.#ownPath}/unread`);
-    for (const it of unread?.channels ?? []) {
-      // An answer knows nothing of what was left since.
-      if (this.#leftAfter.get(it.channelId) >= this.#unreadNumber) continue;
-      const channel = this.join(it.channelId);
-      channel.markRead(it);
-      this.#changed(channel);
-    }
-  }
-
-  async #reloadNotifications() {
-    const events = [];
-    this.#notificationEvents = events;
-    const page = await this.#rest.insist(`${this.#ownPath}/notifications`);
-    if (!page || this.#notificationEvents !== events) return;
-    this.#notificationEvents = null;
-    this.notifications = page.items;
-    // The page may be older or newer than what has come: events say it again, in order.
-    for (const { type, data } of events) this.#applyNotifications(type, data);
-    this.unreadNotifications = events.at(-1)?.data.unread ?? page.unread;
-    this.#emit("notifications");
+    this.#unread.ask();
+    this.#notifications.reload();
   }
 
   /** Learn a channel's kind and name; a direct one is named by the other of its two members. */
@@ -522,13 +387,11 @@ export class HubbubClient extends EventTarget {
   }
 
   #forget(channelId) {
-    this.#leftAfter.set(channelId, this.#unreadNumber);
+    this.#unread.noteLeft(channelId);
     const channel = this.channels.get(channelId);
     if (!channel) return;
     this.channels.delete(channelId);
-    this.#crowdedOut.delete(channel);
-    this.#connection.request("leave_channel", { channelId }, { isRepeated: false }).catch(() => {});
-    this.#admit();
+    this.#subscriptions.leave(channel);
     this.#emit("channels");
   }
 
@@ -540,8 +403,4 @@ export class HubbubClient extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-function compare(a, b) {
-  return a < b ? -1 : Number(a > b);
 }

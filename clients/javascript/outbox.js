@@ -3,9 +3,8 @@
  * again until it is answered, and those of a channel one after another.
  */
 
+import { sleep } from "./sleep.js";
 import { mend } from "./text.js";
-
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 export class Outbox {
   #connection;

@@ -1,13 +1,14 @@
 /** The REST API as one user calls it. */
 
 import { RequestError } from "./connection.js";
+import { sleep } from "./sleep.js";
 import { encode } from "./text.js";
 
 const PAGE_LENGTH = 50;
 /** A gateway answers sooner, if only that it cannot. */
 const ANSWER_MS = 15_000;
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 15_000;
+const FIRST_WAIT_SECONDS = 0.5;
+const LONGEST_WAIT_SECONDS = 15;
 
 export class Rest {
   /** Set when nobody waits for an answer any more. */
@@ -68,13 +69,13 @@ export class Rest {
 
   /** Read until it is answered; null if it is refused, or nobody waits any more. */
   async insist(path) {
-    for (let waitMs = FIRST_WAIT_MS; !this.isStopped; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+    for (let longest = FIRST_WAIT_SECONDS; !this.isStopped; longest *= 2) {
       try {
         return await this.fetch(path);
       } catch (error) {
         if (!error.isTemporary) return null;
-        const pauseMs = waitMs / 2 + (Math.random() * waitMs) / 2;
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        longest = Math.min(longest, LONGEST_WAIT_SECONDS);
+        await sleep(longest / 2 + (Math.random() * longest) / 2);
       }
     }
     return null;
