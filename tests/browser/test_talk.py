@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from dev.processes import Process
-from tests.support.chat import chatting, eventually
+from tests.support.chat import chatting
+from tests.support.waiting import until
 from tests.support.windows import open_window
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -73,7 +74,7 @@ async def test_history_is_loaded_on_scrolling_up_and_the_place_is_kept(
             return [it["content"] for it in page["items"]] == ["line 119"]
 
         # What is numbered only when she is there comes on top of a page.
-        await eventually(are_numbered)
+        await until(are_numbered)
     async with open_window(browser, "Anna") as anna:
         await anna.enter(gateway.url, channel)
         await anna.page.get_by_text("line 119", exact=True).wait_for()

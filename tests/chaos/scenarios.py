@@ -10,8 +10,9 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from tests.chaos.stage import Scene, roll_redis_back, until
+from tests.chaos.stage import Scene, roll_redis_back
 from tests.chaos.tally import Tally
+from tests.support.waiting import until
 
 COMMIT_SECONDS: Final = 2.5
 """Longer than a worker waits with its next commit."""

@@ -4,10 +4,10 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -24,6 +24,7 @@ from tests.chaos.posters import Poster
 from tests.chaos.sabotage import HOLDS_VARIABLE, SABOTAGE_VARIABLE
 from tests.chaos.tally import Tally
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 SESSION_SECONDS: Final = 4
 PARTITIONS: Final = 4
@@ -223,17 +224,6 @@ async def running_scene(stage: Stage, channel: str, sabotage: str) -> AsyncItera
         stage.proxy.is_dropped = lambda: False
         shutil.rmtree(stage.holds)
         stage.holds.mkdir()
-
-
-async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Return when `condition` holds.
-
-    Raises:
-        TimeoutError: it does not.
-    """
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def roll_redis_back(stage: Stage, folder: Path) -> None:

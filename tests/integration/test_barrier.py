@@ -18,7 +18,8 @@ from app.archive.messages import Draft, Messages
 from app.clients import Database
 from app.settings import Settings
 from app.topics import partition_of
-from tests.support.messages_worker import PARTITIONS, Bench, bench, running_worker, until
+from tests.support.messages_worker import PARTITIONS, Bench, bench, running_worker
+from tests.support.waiting import until
 
 
 def mark(message_id: str, number: int, offset: int = 0) -> Applied:

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from redis.asyncio import Redis
 
 from app.keys import connection_counts, gateway_lease, online
+from tests.support.waiting import until
 from web import connection_counts as module
 from web import crowds
 from web.connection_counts import ConnectionCounts, count_connections, find_online
@@ -28,12 +29,6 @@ async def counts(
     counts.start()
     yield counts
     await counts.stop(10)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_counts_are_summed_over_gateways_that_live(

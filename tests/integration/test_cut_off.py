@@ -19,7 +19,8 @@ from app.ids import new_id
 from app.outgoing import encode_change
 from app.settings import Settings, load
 from dev.servers import Kafka, MongoDB
-from tests.support.messages_worker import Bench, bench, running_worker, until
+from tests.support.messages_worker import Bench, bench, running_worker
+from tests.support.waiting import until
 
 COUNT = 4000
 

@@ -10,9 +10,9 @@ import pytest
 from redis import Redis as RedisClient
 
 from dev.processes import Process
-from tests.support.chat import eventually
 from tests.support.clients import event_source, websocket
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 GATEWAYS = ("web.1", "web.2")
 WORKERS = ("messages.1", "messages.2")
@@ -95,7 +95,7 @@ async def test_group_tool_shows_both_members_and_no_lag(
         rows = [line.split() for line in described.stdout.splitlines() if " messages " in line]
         return {row[5] for row in rows if row[3] != "-"} == {"0"}
 
-    await eventually(has_no_lag)
+    await until(has_no_lag)
     members = await asyncio.to_thread(
         subprocess.run, [*tool, "--members"], capture_output=True, text=True
     )

@@ -11,7 +11,8 @@ from app.clients import Database
 from app.settings import Settings
 from app.topics import partition_of
 from dev.servers import MongoDB, Redis, Server
-from tests.support.messages_worker import PARTITIONS, Bench, bench, running_worker, until
+from tests.support.messages_worker import PARTITIONS, Bench, bench, running_worker
+from tests.support.waiting import until
 
 PLACE = partition_of(b"c", PARTITIONS)
 

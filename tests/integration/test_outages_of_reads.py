@@ -17,7 +17,6 @@ from app.settings import Settings, load
 from dev.servers import MongoDB, Redis, Server
 from tables.positions import Position
 from tables.projections import number_projection, write_projections
-from tests.support.chat import eventually
 from tests.support.realtime import Realtime, WsClient, serve
 from tests.support.rest import (
     ALICE,
@@ -31,6 +30,7 @@ from tests.support.rest import (
     running_gateway,
     sent,
 )
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_counts_while_redis_is_frozen_are_refused_and_the_rest_goes_on(
         lines = (*COUNTS, *IN_BOTH)
         return all([(await call(client, line, channel)).status == 200 for line in lines])
 
-    await eventually(is_answered)
+    await until(is_answered)
 
 
 @pytest.mark.parametrize(

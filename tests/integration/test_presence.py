@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,6 +16,7 @@ from dev.processes import Process
 from tests.support.clients import WebSocket, event_source, websocket
 from tests.support.presence_process import CLOSING_SECONDS, LEASE_SECONDS, MISSING_SECONDS
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 GATEWAYS = ("web.1", "web.2")
 WORKERS = ("activity.1", "activity.2")
@@ -69,12 +70,6 @@ async def get(url: str, path: str) -> Any:
 async def who(url: str, channel: str) -> set[str]:
     body = await get(url, f"/api/channels/{channel}/active-users?limit=100")
     return {item["userId"] for item in body["items"]}
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 45) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def until_who(url: str, channel: str, users: set[str], seconds: float = 45) -> None:

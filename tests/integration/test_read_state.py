@@ -14,9 +14,10 @@ from redis import Redis as RedisClient
 
 from app.ids import new_id
 from dev.processes import Process
-from tests.support.chat import Chat, chatting, eventually
+from tests.support.chat import Chat, chatting
 from tests.support.clients import event_source, websocket
 from tests.support.stack import Stack, Stored
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +246,7 @@ async def test_mention_in_an_open_channel_makes_a_member_and_a_notification(
     async def is_told() -> bool:
         return bool(await records(stack, "notifications", bob))
 
-    await eventually(is_told)
+    await until(is_told)
     (told,) = await records(stack, "notifications", bob)
     assert told["id"] == str(uuid5(UUID(message["id"]), bob))
     assert (told["type"], told["userId"], told["kind"]) == ("notification", bob, "mention")
@@ -377,7 +378,7 @@ async def test_counts_are_exact_when_the_worker_is_killed_again_and_again(
         waiting = {"channelId": {"$in": channels}, "pendingSince": {"$exists": True}}
         return stored["messages"].find_one(waiting) is None
 
-    await eventually(is_all_applied)  # And so is in Kafka.
+    await until(is_all_applied)  # And so is in Kafka.
     expected = await _expected(stack, channels)
     for user in users:
 
@@ -385,7 +386,7 @@ async def test_counts_are_exact_when_the_worker_is_killed_again_and_again(
             return bool(await chat.unread(user) == expected[user])
 
         with suppress(TimeoutError):
-            await eventually(is_exact)
+            await until(is_exact)
         assert await chat.unread(user) == expected[user]
 
 
@@ -443,7 +444,7 @@ async def test_calls_while_kafka_is_frozen_are_refused_and_succeed_when_repeated
         read, joined = await chat.mark_read(bob, channel), await chat.call("PUT", member, bob)
         return (read[0], joined[0]) == (204, 204)
 
-    await eventually(succeed)
+    await until(succeed)
     async with websocket(other.url, bob) as client:
         # The first join's membership is published again, if it has not been acknowledged late.
         await client.join(f"{channel}-new")

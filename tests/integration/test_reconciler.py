@@ -16,7 +16,8 @@ from app.reconciler import Reconciler
 from app.settings import Settings
 from app.topics import partition_of
 from dev.servers import MongoDB
-from tests.support.messages_worker import PARTITIONS, Bench, bench, running_worker, until
+from tests.support.messages_worker import PARTITIONS, Bench, bench, running_worker
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from app.ids import new_id
 from app.publisher import FAILURES_BEFORE_NOT_WAITING
 from app.settings import Settings
 from dev.servers import Kafka, MongoDB, Redis, Server
-from tests.support.chat import eventually
 from tests.support.rest import (
     Client,
     forget,
@@ -25,6 +24,7 @@ from tests.support.rest import (
     send,
     sent,
 )
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def until_well(client: Client) -> None:
     async def is_well() -> bool:
         return await readiness(client) == (200, "ok", [])
 
-    await eventually(is_well)
+    await until(is_well)
 
 
 async def test_redis_frozen_costs_reads_the_cache_and_nothing_else(
@@ -82,7 +82,7 @@ async def test_redis_frozen_costs_reads_the_cache_and_nothing_else(
     async def is_hit() -> bool:
         return (await page(client, channelId=channel))[2] == "hit"
 
-    await eventually(is_hit)
+    await until(is_hit)
     await until_well(client)
 
 
@@ -141,10 +141,10 @@ async def test_kafka_frozen_delays_nothing_for_long_and_loses_nothing(
         contents = [int(record["message"]["content"]) for record in records]
         return len(contents) >= len(expected)
 
-    await eventually(is_published)
+    await until(is_published)
     assert sorted(contents) == expected
     assert contents[-10:] == [*range(100, 110)]
     expected.append(200)
     await sent(client, channel, "200")
-    await eventually(is_published)
+    await until(is_published)
     assert sorted(contents) == expected

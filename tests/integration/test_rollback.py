@@ -31,8 +31,8 @@ from tests.support.messages_worker import (
     Bench,
     bench,
     running_worker,
-    until,
 )
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 

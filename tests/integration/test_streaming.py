@@ -24,6 +24,7 @@ from app.streaming.transport import Consumer
 from app.streaming.work import Work
 from app.topics import Topic, partition_of
 from tests.support.topics import create_topics
+from tests.support.waiting import until
 
 PARTITIONS = 2
 
@@ -100,12 +101,6 @@ async def running(topic: Topic, settings: Settings, rule: Recorder) -> AsyncIter
         yield app
     finally:
         await app.stop()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 45) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def committed(settings: Settings, topic: Topic) -> dict[int, int]:
@@ -288,7 +283,7 @@ async def test_what_comes_while_a_batch_is_worked_on_is_worked_on_as_one(
         for number in range(1, 9):
             await send(producer, topic, "c1", number)
             # Each is fetched by itself.
-            await until(lambda number=number: lane._waiting_records == number)  # type: ignore[misc]
+            await until(lambda number=number: lane._waiting_records == number)
         assert len(lane._waiting) > 1
         released.set()
         await until(lambda: len(rule.seen["c1"]) == 9)

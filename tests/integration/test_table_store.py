@@ -1,9 +1,8 @@
 """A Faust worker with tables in Redis, on a real Kafka and a real Redis."""
 
 import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from tables.redis_store import SOCKET_SECONDS
 from tables.redis_table import RedisTable
 from tables.snapshot import Snapshot
 from tests.support.topics import create_topics
+from tests.support.waiting import until
 
 PARTITIONS = 2
 
@@ -73,23 +73,13 @@ class Worker:
     async def start(self) -> None:
         self.app.finalize()
         await self.app.start()
-        await wait_until(lambda: self.app.tables.actives_ready)
+        await until(lambda: self.app.tables.actives_ready)
 
     async def project(self, redis: RedisClient, entries: Sequence[tuple[bytes, bytes]]) -> None:
         self.projected.update(entries)
 
     def counts(self) -> dict[str, int]:
         return dict(self.table.items())
-
-
-async def wait_until(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 45) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        found = holds()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert time.monotonic() < deadline, "waited too long"
-        await asyncio.sleep(0.05)
 
 
 class Bench:
@@ -164,12 +154,12 @@ async def bench(
 async def test_worker_when_restarted_loads_from_redis_and_counts_on(bench: Bench) -> None:
     async with bench.worker():
         await bench.send("a", "b", "a", "b", "c", "d")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
     rewrites = rewritten()
     async with bench.worker() as worker:
         assert worker.counts() == {"a": 2, "b": 2, "c": 1, "d": 1}
         await bench.send("a", "b")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
     assert rewritten() == rewrites
 
 
@@ -178,11 +168,11 @@ async def test_worker_when_redis_has_nothing_replays_the_changelog_and_fills_it(
 ) -> None:
     async with bench.worker():
         await bench.send("a", "b", "a", "c")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
     await bench.client.flushall()
     async with bench.worker() as worker:
         assert worker.counts() == {"a": 2, "b": 1, "c": 1}
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
 
 
 async def test_worker_when_redis_is_frozen_at_its_start_replays_and_fills_it_later(
@@ -190,15 +180,15 @@ async def test_worker_when_redis_is_frozen_at_its_start_replays_and_fills_it_lat
 ) -> None:
     async with bench.worker():
         await bench.send("a", "b", "a", "c")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
     redis_server.freeze()
     try:
         async with bench.worker() as worker:
             assert worker.counts() == {"a": 2, "b": 1, "c": 1}
             await bench.send("a", "b")
-            await wait_until(lambda: worker.seen == 2)
+            await until(lambda: worker.seen == 2)
             redis_server.thaw()
-            await wait_until(bench.is_stored)
+            await until(bench.is_stored)
     finally:
         redis_server.thaw()
 
@@ -209,9 +199,9 @@ async def test_quiet_worker_when_redis_is_flushed_rewrites_its_partitions(
     monkeypatch.setattr(holdings, "LOOK_SECONDS", 1)
     async with bench.worker():
         await bench.send("a", "b", "a", "c")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
         await bench.client.flushall()
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
 
 
 async def test_worker_when_redis_is_frozen_goes_on_and_catches_up(
@@ -219,17 +209,17 @@ async def test_worker_when_redis_is_frozen_goes_on_and_catches_up(
 ) -> None:
     async with bench.worker() as worker:
         await bench.send("a", "b")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
         redis_server.freeze()
         try:
             await bench.send("a", "b", "a", "c")
             # Were each record to wait for Redis, it would take longer.
-            await wait_until(lambda: worker.seen == 6, 3 * SOCKET_SECONDS)
+            await until(lambda: worker.seen == 6, 3 * SOCKET_SECONDS)
             await asyncio.sleep(SOCKET_SECONDS + 0.5)  # A flush times out, unanswered.
         finally:
             redis_server.thaw()
         rewrites = rewritten()
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
         assert rewritten() == rewrites  # What was not answered is repeated, not taken for a loss.
 
 
@@ -239,10 +229,10 @@ async def test_worker_when_another_claims_drops_the_partition_and_writes_nothing
     monkeypatch.setattr(holdings, "LOOK_SECONDS", 1)
     async with bench.worker() as worker:
         await bench.send("a", "b")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
         for key in bench.table_keys():
             await Snapshot(bench.client, key, 1000).claim()
-        await wait_until(lambda: len(worker.table) == 0)
+        await until(lambda: len(worker.table) == 0)
         await bench.send("a", "b")
         await asyncio.sleep(0.5)
         assert worker.seen == 2
@@ -252,13 +242,13 @@ async def test_worker_when_another_claims_drops_the_partition_and_writes_nothing
 async def test_worker_when_snapshot_is_beyond_the_changelog_replays(bench: Bench) -> None:
     async with bench.worker():
         await bench.send("a", "b", "a")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
     for key in bench.table_keys():
         await bench.client.hset(key.meta, "offset", 1_000_000)
         await bench.client.hset(key.shards[0], '"a"', 99)
     async with bench.worker() as worker:
         assert worker.counts() == {"a": 2, "b": 1}
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
 
 
 async def test_partition_is_projected_whole_after_a_takeover_and_after_a_rewrite(
@@ -267,12 +257,12 @@ async def test_partition_is_projected_whole_after_a_takeover_and_after_a_rewrite
     monkeypatch.setattr(holdings, "LOOK_SECONDS", 1)
     async with bench.worker():
         await bench.send("a", "b", "a")
-        await wait_until(bench.is_stored)
+        await until(bench.is_stored)
     async with bench.worker() as worker:
-        await wait_until(lambda: worker.projected == {b'"a"': b"2", b'"b"': b"1"})
+        await until(lambda: worker.projected == {b'"a"': b"2", b'"b"': b"1"})
         worker.projected.clear()
         await bench.client.flushall()
-        await wait_until(lambda: worker.projected == {b'"a"': b"2", b'"b"': b"1"})
+        await until(lambda: worker.projected == {b'"a"': b"2", b'"b"': b"1"})
 
 
 async def test_change_that_cannot_be_sent_crashes_the_worker_and_is_not_settled(
@@ -291,7 +281,7 @@ async def test_change_that_cannot_be_sent_crashes_the_worker_and_is_not_settled(
         monkeypatch.setattr(worker.table, "crash", crash)
         monkeypatch.setattr(redis_table, "write_changes", fail)
         await bench.send("a")
-        await wait_until(lambda: bool(crashes))
+        await until(lambda: bool(crashes))
         assert isinstance(crashes[0], KafkaTimeoutError)
         assert worker.seen == 0
         assert await bench.stored() == {}

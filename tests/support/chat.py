@@ -1,11 +1,12 @@
 """What users do over REST, against real gateways."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+
+from tests.support.waiting import until
 
 
 class Chat:
@@ -53,7 +54,7 @@ class Chat:
         async def is_there() -> bool:
             return (await self.unread(user)).get(channel_id) == wanted
 
-        await eventually(is_there)
+        await until(is_there)
 
 
 @asynccontextmanager
@@ -61,14 +62,3 @@ async def chatting(url: str) -> AsyncIterator[Chat]:
     """Calls to the gateway at `url`."""
     async with aiohttp.ClientSession() as session:
         yield Chat(session, url)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 45) -> None:
-    """Return when `condition` holds.
-
-    Raises:
-        TimeoutError: it does not in time.
-    """
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)

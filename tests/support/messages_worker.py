@@ -1,7 +1,7 @@
 """A messages worker in the test's own process, on a topic of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -146,10 +146,3 @@ async def running_worker(bench: Bench, *, reconciles: bool = True) -> AsyncItera
         await app.stop()
         await offsets.close()
         await log.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 45) -> None:
-    """Wait until `condition` holds."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)
