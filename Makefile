@@ -70,9 +70,9 @@ format: setup ## format the code
 	@$(VENV)/ruff check --fix .
 
 lock: setup ## write the lock files anew
-	@for name in requirements requirements-dev; do $(VENV)/uv pip compile -q --upgrade $$name.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o $$name.lock; done
-	@$(VENV)/uv pip compile -q --upgrade bench/requirements.in -c requirements.lock --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o bench/requirements.lock
-	@$(VENV)/uv pip compile -q --upgrade dev/servers.in --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o dev/servers.lock
+	@for name in requirements requirements-dev; do $(VENV)/uv pip compile -q --upgrade $$name.in --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o $$name.lock; done
+	@$(VENV)/uv pip compile -q --upgrade bench/requirements.in -c requirements.lock --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o bench/requirements.lock
+	@$(VENV)/uv pip compile -q --upgrade dev/servers.in --no-deps --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o dev/servers.lock
 
 clean: ## remove what the tools left (not the servers' data)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
