@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
+from app.clients import stop_consumer
 from app.lag import read_lags
 from app.topics import MESSAGES
 from dev.processes import Process
@@ -105,7 +106,7 @@ class Stage:
             await admin.start()
             opened.push_async_callback(admin.close)
             await reader.start()
-            opened.push_async_callback(reader.stop)
+            opened.push_async_callback(stop_consumer, reader)
             while time.monotonic() < deadline:
                 lags = await read_lags(admin, reader, MESSAGES, PARTITIONS)
                 if not any(each.lag for each in lags):
