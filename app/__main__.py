@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 
 from aiokafka.errors import KafkaError
@@ -22,17 +23,14 @@ from app.telemetry import logs
 def main() -> int:
     """Run one command; return the exit status, 1 with one line on stderr if it failed."""
     arguments = _parser().parse_args()
-    if arguments.command == "settings":
-        sys.stdout.write(settings_module.example())
-        return 0
     failed = COULD_NOT_CHECK if arguments.command == "audit" else 1
     try:
-        settings = settings_module.load()
-        logs.configure(level=settings.log_level, form=settings.log_format)
-        if arguments.command != "release":
-            # What a command prints is its answer alone, for a program to read.
-            logging.disable()
-        return asyncio.run(_run(arguments, settings))
+        status = _call(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; at its end the interpreter would try again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return failed
     except HubbubError as error:
         sys.stderr.write(f"hubbub: {error}\n")
         return failed
@@ -40,6 +38,19 @@ def main() -> int:
         server = "kafka" if isinstance(error, KafkaError) else "a server"
         sys.stderr.write(f"hubbub: {server} failed meanwhile: {type(error).__name__}\n")
         return failed
+    return status
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    if arguments.command == "settings":
+        sys.stdout.write(settings_module.example())
+        return 0
+    settings = settings_module.load()
+    logs.configure(level=settings.log_level, form=settings.log_format)
+    if arguments.command != "release":
+        # What a command prints is its answer alone, for a program to read.
+        logging.disable()
+    return asyncio.run(_run(arguments, settings))
 
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> int:

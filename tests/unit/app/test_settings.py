@@ -30,6 +30,15 @@ def test_env_example_is_what_the_command_prints() -> None:
     assert (ROOT / ".env.example").read_text() == printed
 
 
+def test_command_whose_reader_has_seen_enough_ends_in_silence() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "app", "settings"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_every_setting_is_described_under_its_own_variable() -> None:
     lines = example().splitlines()
     for field, info in Settings.model_fields.items():
