@@ -302,29 +302,28 @@ async def test_slow_client_that_reads_on_is_told_4009_and_resumes_without_loss(
 
 
 async def test_events_that_may_be_lost_are_dropped_first(realtime: Realtime) -> None:
-    stalled = await asyncio.to_thread(stall, realtime.url)
-    stream, sent = None, 0
-    async with asyncio.timeout(30):
-        while stream is None or not stream.followers:
-            stream = next((s for s in realtime.hub.streams if s.key.id == "c1"), None)
-            await asyncio.sleep(0.01)
-    (slow,) = stream.followers
-    async with asyncio.timeout(60):
-        while not slow.is_crowded:
-            await realtime.append("c1", 20)
-            sent += 20
-            while stream.seq < sent:
-                await asyncio.sleep(0.005)
-    held = slow.held_bytes
-    assert not slow.is_closed
-    frame = b'{"type":"typing","channelId":"c1","data":{"pad":"%b"}}' % (b"x" * 5000)
-    for _ in range(20):
-        await realtime.redis.publish(channel_stream("c1").live, frame)
-    async with asyncio.timeout(30):
-        while stream.unlogged < 20:
-            await asyncio.sleep(0.01)
-    assert slow.held_bytes == held
-    stalled.close()
+    with await asyncio.to_thread(stall, realtime.url):
+        stream, sent = None, 0
+        async with asyncio.timeout(30):
+            while stream is None or not stream.followers:
+                stream = next((s for s in realtime.hub.streams if s.key.id == "c1"), None)
+                await asyncio.sleep(0.01)
+        (slow,) = stream.followers
+        async with asyncio.timeout(60):
+            while not slow.is_crowded:
+                await realtime.append("c1", 20)
+                sent += 20
+                while stream.seq < sent or slow._queue:
+                    await asyncio.sleep(0.005)
+        held = slow.held_bytes
+        assert not slow.is_closed
+        frame = b'{"type":"typing","channelId":"c1","data":{"pad":"%b"}}' % (b"x" * 5000)
+        for _ in range(20):
+            await realtime.redis.publish(channel_stream("c1").live, frame)
+        async with asyncio.timeout(30):
+            while stream.unlogged < 20 or slow._queue:
+                await asyncio.sleep(0.01)
+        assert slow.held_bytes == held
 
 
 async def test_stream_that_nobody_follows_is_unsubscribed(realtime: Realtime) -> None:
