@@ -1,8 +1,8 @@
 """TCP ports of this machine: which is free, which answers."""
 
-import itertools
 import random
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +10,31 @@ _FIRST: Final = 10_000
 _LAST: Final = 32_000
 _RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
-_places: Final = itertools.count(random.randrange(_LAST))
-"""One port after the other, each process from a place of its own on: they hardly meet."""
+_BLOCK: Final = 200
+"""Ports behind one another that are one process's."""
+
+
+def _walk() -> Iterator[int]:
+    while True:
+        first = random.randrange(_FIRST, _last_port() - _BLOCK, _BLOCK)
+        guard = socket.socket()
+        try:
+            guard.bind(("127.0.0.1", first))
+            guard.listen()
+        except OSError:
+            guard.close()
+            continue
+        # Who listens on the first has the others: until this process ends.
+        guard.detach()
+        yield from range(first + 1, first + _BLOCK)
+
+
+_ports: Final = _walk()
 
 
 def free_port() -> int:
-    """Return a TCP port that was free a moment ago, and that this process was not given before.
+    """Return a TCP port that was free a moment ago, and that no other caller was given, in no
+    process that runs.
 
     It is taken some time later, and free again while what listens there is started anew: one that
     is chosen by chance would now and then be somebody else's.
@@ -24,9 +43,8 @@ def free_port() -> int:
     tries to reach a stopped server there meets itself in the end (TCP's simultaneous open), and
     the server finds its port taken.
     """
-    last = _last_port()
     while True:
-        port = _FIRST + next(_places) % (last - _FIRST + 1)
+        port = next(_ports)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
