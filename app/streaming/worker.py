@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import threading
 from contextlib import suppress
 from typing import Any, Final
 
@@ -26,8 +27,7 @@ EXIT_FAILED: Final = 70
 """The supervisor starts the worker again; nothing that it held was acknowledged."""
 
 _STOP_SECONDS: Final = 9.0
-"""A drain and a clean close; a close that hangs (aiokafka, now and then) is cut off: correctness
-does not need it."""
+"""A drain and a clean close; one that hangs is cut off: correctness does not need it."""
 
 
 async def run(app: Application, settings: Settings, probes: dict[str, Probe]) -> int:
@@ -115,16 +115,28 @@ def _reason(*tasks: asyncio.Task[None]) -> BaseException | None:
 
 async def _stop(app: Application, status: int) -> None:
     log.info("worker_stopping")
-    stop = asyncio.create_task(app.stop())
-    done, _ = await asyncio.wait([stop], timeout=_STOP_SECONDS)
-    if not done:
+    _end_within(_STOP_SECONDS, status)
+    try:
+        await app.stop()
+    except Exception as error:  # noqa: BLE001 - a courtesy: the end does not depend on it
+        log.warning("worker_stop_failed", extra={"error": repr(error)})
+
+
+def _end_within(seconds: float, status: int) -> None:
+    """See that the process ends in time, whatever it waits for.
+
+    Not by the event loop: Faust holds it up until its consumer's thread has ended, which waits for
+    tasks of aiokafka's that may not. The process would be there, and do nothing, for ever.
+    """
+
+    def end() -> None:
         log.warning("worker_stop_cut_off")
         logging.shutdown()
         os._exit(status)
-    try:
-        await stop
-    except Exception as error:  # noqa: BLE001 - a courtesy: the end does not depend on it
-        log.warning("worker_stop_failed", extra={"error": repr(error)})
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _behind(app: Application) -> dict[Any, int | None]:
