@@ -185,10 +185,11 @@ async def test_outage_of_mongodb_is_said_once_and_waited_out(
     async with running_worker(at):
         mongodb_server.freeze()
         try:
-            await asyncio.sleep(12)  # Longer than MongoDB is waited for.
+            # Until the next round has begun, and has waited for MongoDB twice.
+            await until(lambda: says(caplog, "reconciler_waits"))
         finally:
             mongodb_server.thaw()
-        await until(lambda: says(caplog, "reconciler_goes_on"), 40)
+        await until(lambda: says(caplog, "reconciler_goes_on"))
         await at.insert("c", "after")
         await until(lambda: nothing_pending(at))
     assert [r.message for r in caplog.records].count("reconciler_waits") == 1
