@@ -9,7 +9,7 @@ VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --disable-pip-version-check
 SCALE ?=
 # Processes that share the tests, file by file, each with servers of its own: the tests mostly wait.
-WORKERS ?= 3
+WORKERS ?= 2
 MINUTES ?=
 SEED ?=
 BROKERS ?=
